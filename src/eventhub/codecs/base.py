@@ -1,0 +1,47 @@
+"""The port of a codec: everything that is done once an event class and a schema, never once a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from eventhub.event import Event
+from eventhub.registry.base import Schema
+
+Encode = Callable[[Event], bytes]
+"""An event in, its framed bytes out. Raises ``SchemaMismatch`` if a value has no place in the schema."""
+
+Decode = Callable[[bytes, int], Event]
+"""Framed bytes and the index where the body begins in, the event out.
+
+Raises ``DecodeError`` if the bytes are not what the schema promises, ``SchemaMismatch`` if the
+event class does not take the values. Nothing else, whatever the bytes; time and memory are bounded by their length.
+"""
+
+
+class Codec(Protocol):
+    """One format: Avro, JSON Schema or Protobuf."""
+
+    def schema(self, event: type[Event]) -> Schema:
+        """The schema of an event class, the same text at every call.
+
+        Raises:
+            DeclarationError: If a field's type has no place in the format, naming class, field and what to use instead.
+        """
+        ...
+
+    def encoder(self, event: type[Event], schema: Schema, prefix: bytes) -> Encode:
+        """A function that writes events of a class with a schema, after a fixed prefix."""
+        ...
+
+    def decoder(self, event: type[Event], schema: Schema) -> Decode:
+        """A function that reads what a writer wrote with its schema into an event of a class."""
+        ...
+
+    def name(self, schema: Schema) -> str:
+        """The full name of the event type that a schema describes."""
+        ...
+
+    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
+        """Why the event class could not read what was written with a schema, one sentence each; empty if it can."""
+        ...

@@ -1,0 +1,216 @@
+"""Events: frozen, typed facts, and what each class of them declares.
+
+::
+
+    class OrderCreated(Event, topic="orders", key="order_id"):
+        \"""A customer has placed an order.\"""
+
+        order_id: str
+        sku: str
+        quantity: int
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from eventhub.errors import DeclarationError
+
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")  # Kafka: org.apache.kafka.common.internals.Topic
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")  # Avro: names, with namespace
+_KEYWORDS = ("topic", "key", "name", "subject", "format")
+
+
+class SubjectName(StrEnum):
+    """How the registry's subject of an event is named (Confluent's subject name strategies)."""
+
+    TOPIC = "topic"
+    """``<topic>-value``: one event type a topic; the default."""
+    RECORD = "record"
+    """``<name>``: one schema for an event, whatever the topic."""
+    TOPIC_RECORD = "topic_record"
+    """``<topic>-<name>``: several event types on one topic."""
+
+
+class Format(StrEnum):
+    """How an event is written as bytes."""
+
+    AVRO = "avro"
+    JSON_SCHEMA = "json_schema"
+    PROTOBUF = "protobuf"
+
+
+@dataclass(frozen=True, slots=True)
+class EventInfo:
+    """What an event class declares."""
+
+    topic: str
+    """The topic it is published to and read from."""
+    key: str | None
+    """The field whose value is the record's key, or None for records without a key."""
+    name: str
+    """The name of the type: CloudEvents ``type`` and the schema's full name."""
+    subject: SubjectName
+    """How its subject is named."""
+    format: Format
+    """How it is written as bytes."""
+
+    @property
+    def subject_name(self) -> str:
+        """The registry's subject of the event's schema."""
+        if self.subject is SubjectName.TOPIC:
+            return f"{self.topic}-value"
+        if self.subject is SubjectName.RECORD:
+            return self.name
+        return f"{self.topic}-{self.name}"
+
+
+class Event(BaseModel):
+    """A fact that happened, as an immutable value.
+
+    A subclass with a ``topic`` is an event of its own; one without is a base for others.
+    Class keywords: ``topic``, ``key`` (a field's name), ``name`` (default: the class's name), ``subject``
+    (a ``SubjectName``) and ``format`` (a ``Format``). What they say stands under ``__event__``.
+
+    Raises:
+        DeclarationError: When the class is made, if a keyword is unknown or names no field.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    __event__: ClassVar[EventInfo]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Refuse unknown keywords before pydantic builds the class."""
+        unknown = [keyword for keyword in keywords if keyword not in _KEYWORDS]
+        if unknown:
+            close = get_close_matches(unknown[0], _KEYWORDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(_KEYWORDS)}"
+            msg = f"{cls.__name__}: unknown class keyword {unknown[0]!r}; {hint}"
+            raise DeclarationError(msg)
+        super().__init_subclass__()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **keywords: Any) -> None:
+        """Keep what the class declares, once its fields are known."""
+        super().__pydantic_init_subclass__()
+        if "topic" in keywords:
+            cls.__event__ = _declared(cls, **keywords)
+        elif keywords:
+            msg = f'{cls.__name__}: an event needs a topic, as in class {cls.__name__}(Event, topic="orders")'
+            raise DeclarationError(msg)
+
+
+def _declared(
+    cls: type[Event],
+    *,
+    topic: str,
+    key: str | None = None,
+    name: str | None = None,
+    subject: SubjectName = SubjectName.TOPIC,
+    format: Format = Format.AVRO,  # noqa: A002 - the class keyword's name
+) -> EventInfo:
+    """Check the class keywords of an event against its fields."""
+    name = name if name is not None else cls.__name__.partition("[")[0]
+    if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
+        msg = f"{cls.__name__}: {topic!r} is no topic name: 1 to 249 letters, digits, '.', '_' or '-'"
+        raise DeclarationError(msg)
+    if not _NAME.fullmatch(name):
+        msg = f"{cls.__name__}: {name!r} is no event name: letters, digits and '_', with dots between parts"
+        raise DeclarationError(msg)
+    if key is not None and key not in cls.model_fields:
+        fields = ", ".join(cls.model_fields) or "none"
+        msg = f"{cls.__name__}: key {key!r} is no field; the fields are {fields}"
+        raise DeclarationError(msg)
+    try:
+        return EventInfo(topic, key, name, SubjectName(subject), Format(format))
+    except ValueError as error:
+        msg = f"{cls.__name__}: {error}"
+        raise DeclarationError(msg) from error
+
+
+def event_info(event: type[Event]) -> EventInfo:
+    """What an event class declares.
+
+    Raises:
+        DeclarationError: If the class is no event or has no topic of its own.
+    """
+    declared = event.__dict__.get("__event__") if isinstance(event, type) and issubclass(event, Event) else None
+    if declared is None:
+        shown = getattr(event, "__name__", repr(event))
+        msg = f'{shown} is no event with a topic; declare it as class {shown}(Event, topic="...")'
+        raise DeclarationError(msg)
+    return declared  # type: ignore[no-any-return]
+
+
+def event_key(event: Event) -> bytes | None:
+    """The record key of an event: its key field as text in UTF-8, raw bytes as they are, None for no key."""
+    field = event.__event__.key
+    if field is None:
+        return None
+    value = getattr(event, field)
+    if isinstance(value, str):
+        return value.encode()
+    if value is None or isinstance(value, bytes):
+        return value
+    return str(value).encode()
+
+
+class Stamp(NamedTuple):
+    """Who said what when, and why: the CloudEvents attributes of one event."""
+
+    id: str
+    """Unique for ever; a uuid7 unless a foreign producer chose otherwise."""
+    time: float
+    """When it happened, in seconds since the epoch."""
+    source: str
+    """The service that said it."""
+    type: str
+    """The event's name."""
+    correlation: str
+    """The id of the event that started the whole chain; its own id for the first."""
+    causation: str | None = None
+    """The id of the event whose handling led to this one, or None."""
+    trace: tuple[tuple[str, bytes], ...] = ()
+    """W3C ``traceparent`` and ``tracestate``, passed on as they came."""
+
+
+def caused_stamp(cause: Stamp, event: Event, *, service: str, handler: str, position: int) -> Stamp:
+    """The stamp of an event that a handler returned at a position.
+
+    The id depends on the cause alone, so a handler that runs twice says the same thing twice
+    and an inbox downstream drops the second: the cause's time, then a hash of cause, service,
+    handler and position, in the shape of a uuid7 (RFC 9562 section 5.7).
+    """
+    digest = hashlib.blake2b("\0".join((cause.id, service, handler, str(position))).encode(), digest_size=10).digest()
+    bits = (_time_bits(cause) << 80) | int.from_bytes(digest, "big")
+    bits = (bits & ~(0xF << 76)) | (0x7 << 76)  # version 7
+    bits = (bits & ~(0x3 << 62)) | (0x2 << 62)  # variant of RFC 9562
+    return Stamp(
+        id=str(uuid.UUID(int=bits)),
+        time=cause.time,
+        source=service,
+        type=event.__event__.name,
+        correlation=cause.correlation,
+        causation=cause.id,
+        trace=cause.trace,
+    )
+
+
+def _time_bits(stamp: Stamp) -> int:
+    """The 48 bits of milliseconds in a uuid7, or of the stamp's time where the id is none."""
+    try:
+        parsed = uuid.UUID(stamp.id)
+    except ValueError:
+        parsed = None
+    if parsed is not None and parsed.version == 7:  # noqa: PLR2004 - the version that carries a time
+        return parsed.int >> 80
+    return int(stamp.time * 1000) & 0xFFFF_FFFF_FFFF

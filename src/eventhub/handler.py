@@ -1,0 +1,61 @@
+"""Handlers, what they are told about a record, and how middleware is put around them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
+
+from eventhub.event import Event, Stamp
+from eventhub.headers import read_stamp
+
+if TYPE_CHECKING:
+    from eventhub.record import Record
+
+State = TypeVar("State", covariant=True, default=Any)
+"""What a service's lifespan yields."""
+
+
+@dataclass(slots=True)
+class Context(Generic[State]):
+    """All that is known about one attempt at one record.
+
+    Not frozen, since one is made for each attempt and freezing doubles its cost; nobody
+    changes one. A middleware that wants another passes on ``dataclasses.replace(context, ...)``.
+    """
+
+    event: Event
+    """The event itself."""
+    record: Record
+    """The record that carried it."""
+    state: State
+    """What the service's lifespan yielded; None without one."""
+    group: str
+    """The service's name, which is its consumer group."""
+    handler: str
+    """The handler's name."""
+    attempt: int = 1
+    """Which attempt this is, counted from 1."""
+    transaction: Any = None
+    """The open transaction, or None where no middleware opened one."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """The event's id, time, source, correlation and cause, read from the record's headers."""
+        return read_stamp(self.record, self.event.__event__.name)
+
+
+Handler = Callable[[Context[Any]], Awaitable[Sequence[Event]]]
+"""A function from an event, in its context, to the events that follow from it."""
+
+Middleware = Callable[[Handler], Handler]
+"""A function from a handler to a handler."""
+
+
+def compose(handler: Handler, middleware: Sequence[Middleware]) -> Handler:
+    """The handler with all middleware around it, the first of them outermost."""
+    for wrap in reversed(middleware):
+        handler = wrap(handler)
+    return handler

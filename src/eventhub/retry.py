@@ -1,0 +1,105 @@
+"""What happens after a failure: which errors are tried again, when, and when it is given up.
+
+All decisions are pure: an error and a number of attempts in, a fate out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from eventhub.errors import DeclarationError, DecodeError, HandlerFault, InfrastructureError, SchemaMismatch
+
+
+class Fate(Enum):
+    """What becomes of a record whose handling failed."""
+
+    RETRY = "retry"
+    """Tried again after a wait; the default."""
+    DEAD_LETTER = "dead_letter"
+    """Given up: trying again cannot help, or was done often enough."""
+    IGNORE = "ignore"
+    """Completed all the same, and counted."""
+    PAUSE = "pause"
+    """Nobody's fault: wait for the infrastructure, without counting an attempt."""
+
+
+class Exhausted(Enum):
+    """What becomes of a key when all attempts at one of its records failed."""
+
+    DEAD_LETTER = "dead_letter"
+    """The record goes to the dead-letter topic and the key goes on; the default."""
+    HALT_KEY = "halt_key"
+    """The key stands still until the service is started anew; other keys go on."""
+
+
+ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
+
+FATAL: tuple[type[BaseException], ...] = (DecodeError, SchemaMismatch, HandlerFault)
+"""Errors that the same record would meet again, whatever else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How failures of one handler are treated.
+
+    The waits are seconds before the second, third ... attempt; their number plus one is the
+    number of attempts. The first ``in_lane`` of them are short waits in place; during the
+    longer ones the record's key is parked while other keys go on.
+    """
+
+    on: ErrorTypes = (Exception,)
+    """Errors worth another attempt; any other is fatal."""
+    fatal: ErrorTypes = ()
+    """Errors that no attempt can heal: dead-lettered at once."""
+    ignore: ErrorTypes = ()
+    """Errors that mean "nothing to do": completed and counted."""
+    pause: ErrorTypes = ()
+    """Errors that are an outage, not the record's fault: waited for, never counted."""
+    waits: tuple[float, ...] = (0.1, 0.4, 1.6, 10.0, 60.0, 600.0)
+    """Seconds before each further attempt, never less; 0 to 20 % jitter is added."""
+    attempts: int | None = None
+    """The number of attempts in all; None for one more than there are waits. The last wait repeats."""
+    exhausted: Exhausted = Exhausted.DEAD_LETTER
+    """What happens after the last attempt."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.attempts is not None and self.attempts < 1:
+            msg = f"attempts must be at least 1, not {self.attempts}"
+            raise DeclarationError(msg)
+        if any(wait < 0 for wait in self.waits):
+            msg = f"waits must not be negative: {self.waits}"
+            raise DeclarationError(msg)
+        if not self.waits and self.max_attempts > 1:
+            msg = "more than one attempt needs at least one wait, for instance waits=(1.0,)"
+            raise DeclarationError(msg)
+
+    @property
+    def max_attempts(self) -> int:
+        """The number of attempts in all, the first included."""
+        return self.attempts if self.attempts is not None else len(self.waits) + 1
+
+    def fate(self, error: BaseException, attempt: int) -> Fate:
+        """What becomes of a record whose given attempt (counted from 1) failed with this error."""
+        if isinstance(error, self.ignore):
+            return Fate.IGNORE
+        if isinstance(error, self.pause):
+            return Fate.PAUSE
+        if isinstance(error, self.fatal) or isinstance(error, FATAL):
+            return Fate.DEAD_LETTER
+        if isinstance(error, InfrastructureError):
+            return Fate.PAUSE
+        if not isinstance(error, self.on) or attempt >= self.max_attempts:
+            return Fate.DEAD_LETTER
+        return Fate.RETRY
+
+    def wait_before(self, attempt: int, jitter: float) -> float:
+        """Seconds to wait before an attempt (from 2 on); ``jitter`` in 0..1 adds up to 20 %."""
+        wait = self.waits[min(attempt - 2, len(self.waits) - 1)]
+        return wait * (1.0 + 0.2 * jitter)
+
+
+def backoff(failures: int, *, initial: float = 1.0, limit: float = 30.0, jitter: float = 0.0) -> float:
+    """Seconds to wait after so many failures in a row of the infrastructure: doubling, up to a limit."""
+    return float(min(limit, initial * 2.0 ** min(failures - 1, 32)) * (1.0 + 0.2 * jitter))

@@ -1,0 +1,1 @@
+"""One record's life: polled, decoded, handled, published, completed, committed."""

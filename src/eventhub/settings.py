@@ -1,0 +1,84 @@
+"""Where the broker and the registry are: from arguments, or from ``EVENTHUB_*`` variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from eventhub.errors import DeclarationError
+
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How to prove who we are, and whom to trust."""
+
+    username: str | None = None
+    """The SASL user, or None for no SASL."""
+    password: SecretStr = field(default=SecretStr(""))
+    """The SASL password."""
+    mechanism: Mechanism = "SCRAM-SHA-512"
+    """The SASL mechanism."""
+    tls: bool = False
+    """Whether the connection is encrypted; implied by any of the files."""
+    ca_file: Path | None = None
+    """The certificate authorities to trust, as PEM; None for the system's."""
+    cert_file: Path | None = None
+    """The client's certificate as PEM, or None."""
+    key_file: Path | None = None
+    """The key of the client's certificate as PEM, or None if it stands in the same file."""
+    allow_plaintext_credentials: bool = False
+    """Whether a password may be sent with SASL PLAIN over a connection that is not encrypted."""
+
+    def __post_init__(self) -> None:
+        """Refuse to send a readable password over a readable connection."""
+        if self.username and self.mechanism == "PLAIN" and not self.encrypted and not self.allow_plaintext_credentials:
+            msg = "SASL PLAIN without TLS would send the password in the clear; set tls=True, use SCRAM, or say allow_plaintext_credentials=True"
+            raise DeclarationError(msg)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection uses TLS."""
+        return self.tls or self.ca_file is not None or self.cert_file is not None
+
+
+class Settings(BaseSettings):
+    """The settings of a process, read from ``EVENTHUB_*`` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="EVENTHUB_", frozen=True)
+
+    broker: str = "memory://"
+    """``memory://`` or ``kafka://host:port[,host:port...]``."""
+    registry: str = "embedded"
+    """``embedded`` or the registry's URL."""
+    auto_register: bool | None = None
+    """Whether schemas of written events are registered at start; None for: only in the embedded registry."""
+    provision: bool | None = None
+    """Whether missing topics are created at start; None for: only on ``memory://``."""
+    username: str | None = None
+    password: SecretStr = SecretStr("")
+    mechanism: Mechanism = "SCRAM-SHA-512"
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    allow_plaintext_credentials: bool = False
+
+    @property
+    def security(self) -> Security:
+        """The part of the settings that a connection to Kafka needs."""
+        return Security(
+            username=self.username,
+            password=self.password,
+            mechanism=self.mechanism,
+            tls=self.tls,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            allow_plaintext_credentials=self.allow_plaintext_credentials,
+        )

@@ -1,0 +1,274 @@
+"""Subscriptions: which events a function handles, and how.
+
+The signature of a handler is read once, here, when it is declared.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints, overload
+
+from eventhub.errors import DeclarationError, HandlerFault
+from eventhub.event import Event, event_info
+from eventhub.handler import Context
+from eventhub.retry import Retry
+
+if TYPE_CHECKING:
+    from eventhub.handler import Handler
+
+Returned = Event | Sequence[Event] | None
+
+P = ParamSpec("P")
+S = TypeVar("S")
+R = TypeVar("R", bound=Returned)
+R_co = TypeVar("R_co", covariant=True)
+S_contra = TypeVar("S_contra", contravariant=True)
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
+E1 = TypeVar("E1", bound=Event)
+E2 = TypeVar("E2", bound=Event)
+E3 = TypeVar("E3", bound=Event)
+E4 = TypeVar("E4", bound=Event)
+
+FORMS = """\
+    async def {name}(order: OrderCreated) -> StockReserved: ...
+    async def {name}(order: OrderCreated, context: Context[State]) -> StockReserved: ..."""
+
+
+class Ordering(Enum):
+    """Which records of a partition are handled one after the other."""
+
+    KEY = "key"
+    """Records of one key; other keys go on meanwhile. Records without a key wait for each other. The default."""
+    PARTITION = "partition"
+    """All records of the partition."""
+    NONE = "none"
+    """None: records are handled as capacity allows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subscription(Generic[P, R_co, S_contra]):
+    """A function that handles events of some classes; still callable as the function it was."""
+
+    function: Callable[P, Awaitable[R_co]]
+    """The function as it was written."""
+    events: tuple[type[Event], ...]
+    """The classes of events it handles."""
+    produces: tuple[type[Event], ...]
+    """The classes of events it may return, as its annotation says."""
+    takes_context: bool
+    """Whether the function asks for a context."""
+    retry: Retry
+    """What happens when it fails."""
+    ordering: Ordering
+    """Which records wait for each other."""
+    timeout: float | None
+    """Seconds that one attempt may take, or None for no limit."""
+
+    @property
+    def name(self) -> str:
+        """The handler's name, as it appears in headers, logs and derived ids."""
+        return self.function.__qualname__.rpartition("<locals>.")[2]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R_co]:
+        """Call the function itself, as a test of its logic does."""
+        return self.function(*args, **kwargs)
+
+    @property
+    def handler(self) -> Handler:
+        """The function in the one shape that the runtime and middleware know."""
+        function: Any = self.function
+        if self.takes_context:
+
+            async def handle(context: Context[Any]) -> Sequence[Event]:
+                return returned_events(await function(context.event, context))
+        else:
+
+            async def handle(context: Context[Any]) -> Sequence[Event]:
+                return returned_events(await function(context.event))
+
+        return handle
+
+
+def returned_events(returned: object) -> Sequence[Event]:
+    """What a handler returned, as a sequence.
+
+    Raises:
+        HandlerFault: If it is neither an event, nor a list or tuple of events, nor None.
+    """
+    if returned is None:
+        return ()
+    if isinstance(returned, Event):
+        return (returned,)
+    if isinstance(returned, (list, tuple)) and all(isinstance(event, Event) for event in returned):
+        return returned
+    msg = f"a handler returns an event, a list of events or None, not {type(returned).__name__}"
+    raise HandlerFault(msg)
+
+
+class Subscribing(Generic[E_contra]):
+    """The decorator that ``subscribe`` makes: a function in, a subscription out."""
+
+    def __init__(
+        self, events: tuple[type[Event], ...], retry: Retry, ordering: Ordering, timeout: float | None
+    ) -> None:
+        """Keep what was declared until the function is known."""
+        self._events = events
+        self._retry = retry
+        self._ordering = ordering
+        self._timeout = timeout
+
+    @overload
+    def __call__(self, function: Callable[[E_contra], Coroutine[Any, Any, R]]) -> Subscription[[E_contra], R, Any]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[[E_contra, Context[S]], Coroutine[Any, Any, R]]
+    ) -> Subscription[[E_contra, Context[S]], R, S]: ...
+
+    def __call__(self, function: Callable[..., Any]) -> Subscription[..., Any, Any]:
+        """Turn an async function into a subscription.
+
+        Raises:
+            DeclarationError: If the function is not async, takes something else than an event and
+                perhaps a context, or returns what is no event.
+        """
+        name = getattr(function, "__name__", repr(function))
+        if not inspect.iscoroutinefunction(function):
+            msg = (
+                f"handler {name!r} must be async; a blocking function is called from one:\n"
+                f"    return await anyio.to_thread.run_sync({name}, order)"
+            )
+            raise DeclarationError(msg)
+        return Subscription(
+            function=function,
+            events=self._events,
+            produces=_produced(function),
+            takes_context=_takes_context(function),
+            retry=self._retry,
+            ordering=self._ordering,
+            timeout=self._timeout,
+        )
+
+
+@overload
+def subscribe(
+    event1: type[E1], /, *, retry: Retry = ..., ordering: Ordering = ..., timeout: float | None = ...
+) -> Subscribing[E1]: ...
+
+
+@overload
+def subscribe(
+    event1: type[E1],
+    event2: type[E2],
+    /,
+    *,
+    retry: Retry = ...,
+    ordering: Ordering = ...,
+    timeout: float | None = ...,
+) -> Subscribing[E1 | E2]: ...
+
+
+@overload
+def subscribe(
+    event1: type[E1],
+    event2: type[E2],
+    event3: type[E3],
+    /,
+    *,
+    retry: Retry = ...,
+    ordering: Ordering = ...,
+    timeout: float | None = ...,
+) -> Subscribing[E1 | E2 | E3]: ...
+
+
+@overload
+def subscribe(
+    event1: type[E1],
+    event2: type[E2],
+    event3: type[E3],
+    event4: type[E4],
+    /,
+    *,
+    retry: Retry = ...,
+    ordering: Ordering = ...,
+    timeout: float | None = ...,
+) -> Subscribing[E1 | E2 | E3 | E4]: ...
+
+
+def subscribe(
+    *events: type[Event],
+    retry: Retry | None = None,
+    ordering: Ordering = Ordering.KEY,
+    timeout: float | None = None,
+) -> Subscribing[Any]:
+    """Declare that a function handles events of the given classes.
+
+    Args:
+        events: One to four event classes.
+        retry: What happens when the function fails; by default seven attempts within about twelve minutes.
+        ordering: Which records wait for each other.
+        timeout: Seconds that one attempt may take before it is cancelled and counts as failed; None for no limit.
+
+    Raises:
+        DeclarationError: If there is no event, or a class has no topic.
+    """
+    if not events or isinstance(events[0], type) is False:
+        msg = "subscribe needs the event classes, as in @subscribe(OrderCreated)"
+        raise DeclarationError(msg)
+    for event in events:
+        event_info(event)
+    if timeout is not None and timeout <= 0:
+        msg = f"timeout must be positive seconds, or None for no limit, not {timeout}"
+        raise DeclarationError(msg)
+    return Subscribing(events, retry if retry is not None else Retry(), ordering, timeout)
+
+
+def _takes_context(function: Callable[..., Any]) -> bool:
+    """Whether a handler takes (event, context) rather than (event)."""
+    parameters = list(inspect.signature(function).parameters.values())
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters if p.default is inspect.Parameter.empty]
+    if (
+        len(required) != len(parameters)
+        or len(parameters) not in {1, 2}
+        or any(p.kind not in positional for p in parameters)
+    ):
+        name = function.__name__
+        msg = f"handler {name!r} takes {inspect.signature(function)}; the two forms are:\n{FORMS.format(name=name)}"
+        raise DeclarationError(msg)
+    return len(parameters) == 2  # noqa: PLR2004 - (event, context)
+
+
+def _produced(function: Callable[..., Any]) -> tuple[type[Event], ...]:
+    """The event classes that a handler's return annotation names."""
+    name = function.__name__
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        msg = f"handler {name!r}: its annotations cannot be read, since {error}; import it at run time, not only for type checking"
+        raise DeclarationError(msg) from error
+    if "return" not in hints:
+        msg = f"handler {name!r} does not say what it returns; annotate it with an event, or with None:\n{FORMS.format(name=name)}"
+        raise DeclarationError(msg)
+    return event_classes(hints["return"], f"handler {name!r}")
+
+
+def event_classes(annotation: Any, where: str) -> tuple[type[Event], ...]:  # noqa: ANN401 - annotations have no type
+    """The event classes inside an annotation such as ``list[A | B] | None``, in their order.
+
+    Raises:
+        DeclarationError: If something in it is neither an event with a topic nor a collection of such.
+    """
+    if annotation is None or annotation is type(None) or annotation is Ellipsis:
+        return ()
+    if isinstance(annotation, type) and issubclass(annotation, Event):
+        event_info(annotation)
+        return (annotation,)
+    inner = get_args(annotation)
+    if not inner:
+        msg = f"{where} returns {annotation!r}, which is no event; return an event, a list of events or None"
+        raise DeclarationError(msg)
+    return tuple(dict.fromkeys(event for part in inner for event in event_classes(part, where)))
