@@ -1,0 +1,1 @@
+"""What tests of services on eventhub use."""

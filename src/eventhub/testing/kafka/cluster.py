@@ -1,0 +1,150 @@
+"""A Kafka cluster of a test's own, whose nodes it may kill."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventhub.testing.kafka.configuration import (
+    HOST,
+    NodePlace,
+    java_command,
+    new_id,
+    random_ports,
+    server_settings,
+    write_node,
+)
+from eventhub.testing.kafka.errors import KafkaUnavailable, PortTaken
+from eventhub.testing.kafka.jars import Installation, install
+from eventhub.testing.kafka.keeper import Keeper, open_keeper
+from eventhub.testing.kafka.node import Node, wait_until_ready
+from eventhub.testing.kafka.options import KafkaOptions
+from eventhub.testing.kafka.storage import first_metadata
+
+_ATTEMPTS = 5
+"""Ports are chosen before Kafka binds them, so another process may be faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaCluster:
+    """A running cluster.
+
+    Attributes:
+        cluster_id: As its brokers tell it.
+        nodes: In the order of their ids, which begin at 1.
+        options: What it was started with.
+    """
+
+    cluster_id: str
+    nodes: tuple[Node, ...]
+    options: KafkaOptions
+
+    @property
+    def bootstrap(self) -> str:
+        """Every node's address, as clients take them: ``host:port[,host:port]``."""
+        return ",".join(node.address for node in self.nodes)
+
+    async def ready(self, timeout: float = 60.0) -> None:
+        """Wait until all nodes that run see one another again.
+
+        Raises:
+            KafkaStartError: If one ends, or they are not ready in so many seconds.
+        """
+        running = [node for node in self.nodes if node.running]
+        await wait_until_ready(running, {node.id for node in running}, timeout)
+
+
+@asynccontextmanager
+async def kafka(options: KafkaOptions | None = None) -> AsyncIterator[KafkaCluster]:
+    """Run a real Apache Kafka until the block ends, or the process does, however it ends.
+
+    Args:
+        options: None is one node without security.
+
+    Raises:
+        KafkaUnavailable: If Java 17 is missing, or the jars are not cached and cannot be fetched.
+        KafkaStartError: If a node does not come up; it carries the end of its log.
+    """
+    options = options or KafkaOptions()
+    installation = await asyncio.to_thread(install, options.version)
+    cluster, keeper = await start_cluster(installation, options)
+    try:
+        yield cluster
+    finally:
+        await keeper.close()
+
+
+async def start_cluster(
+    installation: Installation,
+    options: KafkaOptions,
+    keep: Callable[[Path], Awaitable[Keeper]] = open_keeper,
+    jvm: Sequence[str] = (),
+) -> tuple[KafkaCluster, Keeper]:
+    """Start a cluster and wait until every node sees every other.
+
+    Args:
+        installation: The Java and the jars.
+        options: What kind of cluster.
+        keep: Starts a keeper that removes this directory at its end.
+        jvm: More options of the Java virtual machine.
+
+    Raises:
+        KafkaStartError: If a node does not come up.
+        KafkaUnavailable: If the ports were taken by others, again and again.
+    """
+    checkpoint = await asyncio.to_thread(first_metadata, installation)
+    for _ in range(_ATTEMPTS):
+        keeper = await keep(Path(tempfile.mkdtemp(prefix="eventhub-kafka-")))
+        try:
+            cluster = _lay_out(keeper, installation, options, checkpoint, jvm)
+            for node in cluster.nodes:
+                await node.launch()
+            await cluster.ready(options.start_timeout)
+        except PortTaken:
+            await keeper.close()
+        except BaseException:
+            await keeper.close()
+            raise
+        else:
+            return cluster, keeper
+    message = f"other processes took the ports of {_ATTEMPTS} clusters in a row; try again"
+    raise KafkaUnavailable(message)
+
+
+def _lay_out(
+    keeper: Keeper,
+    installation: Installation,
+    options: KafkaOptions,
+    checkpoint: Path,
+    jvm: Sequence[str],
+) -> KafkaCluster:
+    """Write every node's directory."""
+    cluster_id = new_id()
+    places = [_choose_place(keeper.directory, node) for node in range(1, options.nodes + 1)]
+    nodes = []
+    for place in places:
+        write_node(place, server_settings(place, places, options), cluster_id, checkpoint)
+        command = java_command(installation, place, options, jvm)
+        nodes.append(Node(place, command, cluster_id, keeper))
+    return KafkaCluster(cluster_id, tuple(nodes), options)
+
+
+def _choose_place(directory: Path, node: int) -> NodePlace:
+    ports = random_ports()
+    while not all(_is_free(port) for port in ports):
+        ports = random_ports()
+    return NodePlace(node, directory / f"node-{node}", *ports)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind((HOST, port))
+        except OSError:
+            return False
+    return True

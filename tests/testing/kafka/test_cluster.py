@@ -1,0 +1,88 @@
+"""A cluster of a test's own, on the real Apache Kafka."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from eventhub.testing.kafka import KafkaOptions, KafkaStartError, kafka
+from eventhub.testing.kafka.probe import fetch_metadata
+
+pytestmark = pytest.mark.anyio
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_cluster_is_ready_when_the_block_begins() -> None:
+    """The address given answers at once, as the cluster that was started."""
+    async with kafka() as cluster:
+        host, _, port = cluster.bootstrap.partition(":")
+        metadata = await fetch_metadata(host, int(port))
+
+    assert metadata is not None
+    assert cluster.cluster_id == metadata.cluster_id
+
+
+async def test_nothing_is_left_after_the_block() -> None:
+    """The process and the directory of a cluster end with its block."""
+    async with kafka() as cluster:
+        (node,) = cluster.nodes
+        directory = node.log.parent.parent
+
+        assert _is_running(node.pid)
+        assert directory.is_dir()
+
+    assert not _is_running(node.pid)
+    assert not directory.exists()
+
+
+async def test_a_killed_node_starts_again_on_its_address() -> None:
+    """After a kill a node answers nobody; started again it is the same broker on the same port."""
+    async with kafka() as cluster:
+        (node,) = cluster.nodes
+        host, _, port = node.address.partition(":")
+        first = node.pid
+        await node.kill()
+
+        assert not node.running
+        assert await fetch_metadata(host, int(port)) is None
+
+        await node.start()
+        metadata = await fetch_metadata(host, int(port))
+
+        assert node.pid != first
+        assert metadata is not None
+        assert cluster.cluster_id == metadata.cluster_id
+
+
+async def test_a_paused_node_is_silent_until_it_is_resumed() -> None:
+    """A paused node takes connections and answers nothing; resumed it goes on."""
+    async with kafka() as cluster:
+        (node,) = cluster.nodes
+        host, _, port = node.address.partition(":")
+        await node.pause()
+        paused = await fetch_metadata(host, int(port), timeout=0.3)
+        await node.resume()
+        resumed = await fetch_metadata(host, int(port))
+
+    assert paused is None
+    assert resumed is not None
+
+
+async def test_a_node_that_ends_at_once_tells_why() -> None:
+    """A setting that Kafka refuses comes back as an error with the log's end and a log that stays."""
+    options = KafkaOptions(settings={"num.io.threads": "none"})
+    with pytest.raises(KafkaStartError, match=r"num\.io\.threads") as raised:
+        async with kafka(options):
+            pass
+
+    assert raised.value.tail.splitlines()[-1] in raised.value.log.read_text()
+    assert isinstance(raised.value.log, Path)
+
+    raised.value.log.unlink()
