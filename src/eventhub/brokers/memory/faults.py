@@ -1,0 +1,36 @@
+"""What can go wrong with a broker, for tests that make it go wrong."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class Operation(StrEnum):
+    """What a client asks of the broker."""
+
+    SEND = "send"
+    POLL = "poll"
+    COMMIT = "commit"
+    COMMITTED = "committed"
+    OFFSETS = "offsets"
+    JOIN = "join"
+    HEARTBEAT = "heartbeat"
+    LEAVE = "leave"
+
+
+class Faults(Protocol):
+    """The network between the clients and the broker, asked at every crossing.
+
+    Returning lets the operation pass, waiting delays it, raising a ``BrokerError`` loses it. A process that stops
+    for a while is a client whose every operation waits; one that dies is a client whose every operation raises:
+    the group finds out when its session has expired.
+    """
+
+    async def before(self, operation: Operation, client: str) -> None:
+        """Let a request reach the broker; raising means that it never does."""
+        ...
+
+    async def after(self, operation: Operation, client: str) -> None:
+        """Let the answer to a send or a commit come back; raising means done at the broker, unknown to the client."""
+        ...

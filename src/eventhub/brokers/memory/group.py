@@ -1,0 +1,145 @@
+"""The coordinator of a consumer group: members, generations, committed offsets.
+
+A generation begins when every member has joined it. It is over as soon as somebody comes or goes; the members then
+give up what they have and join again. Whoever does not join within the rebalance timeout is thrown out, and whoever
+is not heard of for a session timeout too. The timers are callbacks, not tasks: they stand for the broker, which goes
+on when a client's tasks are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from eventhub.brokers.base import METADATA_LIMIT, OffsetAndMetadata
+from eventhub.errors import BrokerError, CommitFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from eventhub.record import TopicPartition
+
+
+class Joined(NamedTuple):
+    """A member's place in a generation."""
+
+    generation: int
+    partitions: frozenset[TopicPartition]
+    over: asyncio.Event
+    """Set once the members have to join again."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """What the coordinator knows of a member."""
+
+    partitions: Sequence[TopicPartition]
+    """All partitions that it is interested in."""
+    place: asyncio.Future[Joined]
+    """Its place in the generation; pending while it waits for the next one."""
+    session: asyncio.TimerHandle | None = None
+    """What throws it out when it is not heard of."""
+
+    @property
+    def joining(self) -> bool:
+        """Whether it waits for the next generation."""
+        return not self.place.done()
+
+    def end_session(self) -> None:
+        """Stop the clock on it."""
+        if self.session is not None:
+            self.session.cancel()
+
+
+class Group:
+    """One consumer group."""
+
+    def __init__(self, name: str, session_timeout: float, rebalance_timeout: float) -> None:
+        """Begin without members and offsets."""
+        self.name = name
+        self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._session_timeout = session_timeout
+        self._rebalance_timeout = rebalance_timeout
+        self._generation = 0
+        self._over = asyncio.Event()
+        self._members: dict[str, _Member] = {}
+        self._deadline: asyncio.TimerHandle | None = None
+
+    async def join(self, name: str, partitions: Sequence[TopicPartition]) -> Joined:
+        """Wait for the next generation, at most a rebalance timeout, and take a place in it."""
+        if known := self._members.get(name):
+            known.end_session()  # a member that waits for the others is not thrown out
+        member = self._members[name] = _Member(partitions, asyncio.get_running_loop().create_future())
+        self._end_generation()
+        self._begin_if_all_join()
+        return await member.place
+
+    def leave(self, name: str) -> None:
+        """Give up a member's place; the others share its partitions."""
+        member = self._members.pop(name, None)
+        if member is not None:
+            member.end_session()
+            self._end_generation()
+            self._begin_if_all_join()
+
+    def heartbeat(self, name: str) -> None:
+        """Keep a member's session alive for another session timeout."""
+        member = self._members.get(name)
+        if member is not None and not member.joining:
+            member.end_session()
+            loop = asyncio.get_running_loop()
+            member.session = loop.call_later(self._session_timeout, self.leave, name)
+
+    def commit(self, name: str, generation: int, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Store positions for a member of the current generation.
+
+        Raises:
+            CommitFailed: If the member has no place in the group, or its generation is gone.
+            BrokerError: If metadata is too long; nothing is stored then.
+        """
+        if name not in self._members or generation != self._generation:
+            msg = f"group {self.name} is at generation {self._generation} and {name} is not in it; what it read is delivered again"
+            raise CommitFailed(msg)
+        for partition, position in offsets.items():
+            if (length := _utf16_units(position.metadata)) > METADATA_LIMIT:
+                msg = f"commit metadata of {partition.topic}[{partition.partition}] has {length} characters, {METADATA_LIMIT} are allowed"
+                raise BrokerError(msg, retriable=False)
+        self.committed.update((partition, OffsetAndMetadata(*position)) for partition, position in offsets.items())
+
+    def _end_generation(self) -> None:
+        """Tell the members to join again, and begin without those that take too long."""
+        if not self._over.is_set():
+            self._over.set()
+            self._deadline = asyncio.get_running_loop().call_later(self._rebalance_timeout, self._begin)
+
+    def _begin_if_all_join(self) -> None:
+        if all(member.joining for member in self._members.values()):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Begin a generation with the members that wait for it."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for late in [name for name, member in self._members.items() if not member.joining]:
+            self._members.pop(late).end_session()
+        self._generation += 1
+        self._over = asyncio.Event()
+        shares = assign({name: member.partitions for name, member in self._members.items()})
+        for name, member in self._members.items():
+            member.place.set_result(Joined(self._generation, shares[name], self._over))
+            self.heartbeat(name)
+
+
+def assign(wanted: Mapping[str, Sequence[TopicPartition]]) -> Mapping[str, frozenset[TopicPartition]]:
+    """Give every partition to one of the members that want it, in turn, so that shares differ by one at most."""
+    shares: dict[str, set[TopicPartition]] = {name: set() for name in wanted}
+    for partition in sorted({partition for partitions in wanted.values() for partition in partitions}):
+        takers = [name for name, partitions in wanted.items() if partition in partitions]
+        shares[min(takers, key=lambda name: len(shares[name]))].add(partition)
+    return {name: frozenset(share) for name, share in shares.items()}
+
+
+def _utf16_units(text: str) -> int:
+    """The length as Kafka counts it: Java's characters, two for each one beyond the basic plane."""
+    return len(text) + sum(character > "\uffff" for character in text)
