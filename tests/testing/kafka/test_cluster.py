@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from eventhub.testing.kafka import KafkaOptions, KafkaStartError, kafka
 from eventhub.testing.kafka.probe import fetch_metadata
@@ -67,7 +69,7 @@ async def test_a_paused_node_is_silent_until_it_is_resumed() -> None:
         (node,) = cluster.nodes
         host, _, port = node.address.partition(":")
         await node.pause()
-        paused = await fetch_metadata(host, int(port), timeout=0.3)
+        paused = await fetch_metadata(host, int(port), within=0.3)
         await node.resume()
         resumed = await fetch_metadata(host, int(port))
 
@@ -86,3 +88,23 @@ async def test_a_node_that_ends_at_once_tells_why() -> None:
     assert isinstance(raised.value.log, Path)
 
     raised.value.log.unlink()
+
+
+async def test_three_nodes_go_on_without_one() -> None:
+    """With one of three nodes killed a topic is written and read; started again all three see one another."""
+    async with kafka(KafkaOptions(nodes=3)) as cluster:
+        first, second, third = cluster.nodes
+        admin = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
+        await admin.start()
+        await admin.create_topics([NewTopic("orders", num_partitions=1, replication_factor=3)])
+        await admin.close()
+        await third.kill()
+        async with AIOKafkaProducer(bootstrap_servers=first.address, acks="all") as producer:
+            written = await producer.send_and_wait("orders", b"value", partition=0)
+        await third.start()
+        await cluster.ready()
+        seen = [await fetch_metadata(*node.internal) for node in cluster.nodes]
+
+    assert 0 == written.offset
+    assert [{1, 2, 3}] * 3 == [one and set(one.broker_ids) for one in seen]
+    assert [1, 2, 3] == [first.id, second.id, third.id]

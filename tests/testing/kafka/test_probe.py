@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from eventhub.testing.kafka.probe import ClusterMetadata, fetch_metadata, parse_metadata
+from eventhub.testing.kafka.probe import ClusterMetadata, fetch_metadata, read_metadata
+from eventhub.testing.kafka.wire import Answer
 
 
 def _string(text: bytes | None) -> bytes:
@@ -24,20 +25,20 @@ def test_metadata_names_the_cluster_its_brokers_and_its_controller() -> None:
     """Each fact of the answer is read."""
     expected = ClusterMetadata("the-cluster", frozenset({1, 3}), controller_id=3)
 
-    assert expected == parse_metadata(_answer(controller=3))
+    assert expected == read_metadata(Answer(_answer(controller=3), position=4))
 
 
 def test_a_cluster_without_controller_says_so() -> None:
     """Kafka's -1 is None."""
-    assert parse_metadata(_answer(controller=-1)).controller_id is None
+    assert read_metadata(Answer(_answer(controller=-1), position=4)).controller_id is None
 
 
 def test_a_cut_answer_is_no_metadata() -> None:
     """Bytes that end too soon are refused, wherever they end before the controller."""
     whole = _answer(controller=3)
     for length in range(len(whole) - 4):
-        with pytest.raises((struct.error, ValueError)):
-            parse_metadata(whole[:length])
+        with pytest.raises(ValueError, match="the answer ends at byte"):
+            read_metadata(Answer(whole[:length], position=4))
 
 
 @pytest.mark.anyio
@@ -63,4 +64,4 @@ async def test_what_is_no_kafka_is_none(said: bytes) -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
 
-        assert await fetch_metadata("127.0.0.1", port, timeout=0.5) is None
+        assert await fetch_metadata("127.0.0.1", port, within=0.5) is None

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventhub.testing.kafka.acl import Acl, create_acls, delete_acls, wait_until_known
+from eventhub.testing.kafka.certificates import Certificates, make_certificates
 from eventhub.testing.kafka.configuration import (
     HOST,
     NodePlace,
@@ -24,6 +26,7 @@ from eventhub.testing.kafka.jars import Installation, install
 from eventhub.testing.kafka.keeper import Keeper, open_keeper
 from eventhub.testing.kafka.node import Node, wait_until_ready
 from eventhub.testing.kafka.options import KafkaOptions
+from eventhub.testing.kafka.security import scram_credentials
 from eventhub.testing.kafka.storage import first_metadata
 
 _ATTEMPTS = 5
@@ -38,25 +41,51 @@ class KafkaCluster:
         cluster_id: As its brokers tell it.
         nodes: In the order of their ids, which begin at 1.
         options: What it was started with.
+        certificates: What clients need for TLS; None where there is none.
     """
 
     cluster_id: str
     nodes: tuple[Node, ...]
     options: KafkaOptions
+    certificates: Certificates | None = None
 
     @property
     def bootstrap(self) -> str:
         """Every node's address, as clients take them: ``host:port[,host:port]``."""
         return ",".join(node.address for node in self.nodes)
 
-    async def ready(self, timeout: float = 60.0) -> None:
+    async def ready(self, within: float = 60.0) -> None:
         """Wait until all nodes that run see one another again.
 
         Raises:
             KafkaStartError: If one ends, or they are not ready in so many seconds.
         """
         running = [node for node in self.nodes if node.running]
-        await wait_until_ready(running, {node.id for node in running}, timeout)
+        await wait_until_ready(running, {node.id for node in running}, within)
+
+    async def allow(self, *acls: Acl) -> None:
+        """Give rights; every running node knows them when this returns.
+
+        Raises:
+            ValueError: If the cluster has no users, or refuses a right.
+        """
+        running = [node for node in self.nodes if node.running]
+        await create_acls(*running[0].internal, acls)
+        for node in running:
+            for acl in acls:
+                await wait_until_known(*node.internal, acl, given=True)
+
+    async def revoke(self, *acls: Acl) -> None:
+        """Take rights back; every running node knows it when this returns.
+
+        Raises:
+            ValueError: If the cluster has no users.
+        """
+        running = [node for node in self.nodes if node.running]
+        await delete_acls(*running[0].internal, acls)
+        for node in running:
+            for acl in acls:
+                await wait_until_known(*node.internal, acl, given=False)
 
 
 @asynccontextmanager
@@ -97,7 +126,7 @@ async def start_cluster(
         KafkaStartError: If a node does not come up.
         KafkaUnavailable: If the ports were taken by others, again and again.
     """
-    checkpoint = await asyncio.to_thread(first_metadata, installation)
+    checkpoint = await asyncio.to_thread(first_metadata, installation, scram_credentials(options))
     for _ in range(_ATTEMPTS):
         keeper = await keep(Path(tempfile.mkdtemp(prefix="eventhub-kafka-")))
         try:
@@ -125,13 +154,16 @@ def _lay_out(
 ) -> KafkaCluster:
     """Write every node's directory."""
     cluster_id = new_id()
+    certificates = None
+    if options.security.encrypted:
+        certificates = make_certificates(keeper.directory / "certificates")
     places = [_choose_place(keeper.directory, node) for node in range(1, options.nodes + 1)]
     nodes = []
     for place in places:
-        write_node(place, server_settings(place, places, options), cluster_id, checkpoint)
+        write_node(place, server_settings(place, places, options, certificates), cluster_id, checkpoint)
         command = java_command(installation, place, options, jvm)
         nodes.append(Node(place, command, cluster_id, keeper))
-    return KafkaCluster(cluster_id, tuple(nodes), options)
+    return KafkaCluster(cluster_id, tuple(nodes), options, certificates)
 
 
 def _choose_place(directory: Path, node: int) -> NodePlace:

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventhub.testing.kafka.certificates import Certificates
 from eventhub.testing.kafka.jars import Installation
 from eventhub.testing.kafka.options import KafkaOptions
+from eventhub.testing.kafka.security import security_settings
 
 HOST = "127.0.0.1"
 
@@ -90,7 +92,9 @@ def new_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
-def server_settings(place: NodePlace, cluster: Sequence[NodePlace], options: KafkaOptions) -> dict[str, str]:
+def server_settings(
+    place: NodePlace, cluster: Sequence[NodePlace], options: KafkaOptions, certificates: Certificates | None = None
+) -> dict[str, str]:
     """The settings of one node of this cluster."""
     replicas = len(cluster)
     in_sync = 2 if replicas == 3 else 1  # one of three may be down
@@ -101,7 +105,8 @@ def server_settings(place: NodePlace, cluster: Sequence[NodePlace], options: Kaf
         "log.dirs": place.data,
         # Fixed voters: a quorum that is looked up needs a formatted snapshot with the voters.
         "controller.quorum.voters": ",".join(f"{one.node}@{HOST}:{one.controller_port}" for one in cluster),
-        **_listeners(place),
+        **_listeners(place, options.security.value),
+        **security_settings(options.security, certificates),
         "default.replication.factor": replicas,
         "min.insync.replicas": in_sync,
         "offsets.topic.replication.factor": replicas,
@@ -114,12 +119,12 @@ def server_settings(place: NodePlace, cluster: Sequence[NodePlace], options: Kaf
     return {name: _as_property(value) for name, value in settings.items()}
 
 
-def _listeners(place: NodePlace) -> dict[str, str]:
+def _listeners(place: NodePlace, protocol: str) -> dict[str, str]:
     brokers = f"CLIENT://{place.address},INTERNAL://{HOST}:{place.internal_port}"
     return {
         "listeners": f"{brokers},CONTROLLER://{HOST}:{place.controller_port}",
         "advertised.listeners": brokers,
-        "listener.security.protocol.map": ("CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        "listener.security.protocol.map": (f"CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         "inter.broker.listener.name": "INTERNAL",
         "controller.listener.names": "CONTROLLER",
     }

@@ -40,6 +40,11 @@ class Node:
         return self._place.address
 
     @property
+    def internal(self) -> tuple[str, int]:
+        """The host and port where it answers without security, as to other brokers."""
+        return HOST, self._place.internal_port
+
+    @property
     def pid(self) -> int:
         """The process of its last start."""
         return self._pid
@@ -54,14 +59,14 @@ class Node:
         """What it prints, until the cluster ends."""
         return self._place.log
 
-    async def start(self, timeout: float = 60.0) -> None:
+    async def start(self, within: float = 60.0) -> None:
         """Start it again on the same data; it answers clients when this returns.
 
         Raises:
             KafkaStartError: If it ends, or is not ready in so many seconds.
         """
         await self.launch()
-        await wait_until_ready([self], {self.id}, timeout)
+        await wait_until_ready([self], {self.id}, within)
 
     async def launch(self) -> None:
         """Start its process, without waiting until it is ready."""
@@ -95,7 +100,7 @@ class Node:
         Raises:
             PortTaken: If the process on its port belongs to another cluster.
         """
-        metadata = await fetch_metadata(HOST, self._place.internal_port)
+        metadata = await fetch_metadata(*self.internal)
         if metadata is None or metadata.cluster_id is None:
             return False
         if metadata.cluster_id != self._cluster_id:
@@ -124,7 +129,7 @@ class Node:
         raise KafkaStartError(message, self.log)
 
 
-async def wait_until_ready(nodes: Sequence[Node], brokers: set[int], timeout: float) -> None:
+async def wait_until_ready(nodes: Sequence[Node], brokers: set[int], within: float) -> None:
     """Wait until each of these nodes answers and sees all of these brokers.
 
     Raises:
@@ -133,11 +138,11 @@ async def wait_until_ready(nodes: Sequence[Node], brokers: set[int], timeout: fl
     """
     waiting = list(nodes)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while waiting:
                 for node in waiting:
                     await node.fail_if_ended(within=_PROBE_INTERVAL / len(waiting))
                 waiting = [node for node in waiting if not await node.sees(brokers)]
     except TimeoutError as error:
-        message = f"Kafka node {waiting[0].id} was not ready in {timeout:.0f} s"
+        message = f"Kafka node {waiting[0].id} was not ready in {within:.0f} s"
         raise KafkaStartError(message, waiting[0].log) from error
