@@ -1,11 +1,45 @@
 """What all tests share."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    Makes = Generator[None, pytest.TestReport, pytest.TestReport]
+    Collects = Generator[None, pytest.CollectReport, pytest.CollectReport]
+
 pytest_plugins = ["eventhub.testing.plugin"]
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The runtime stands on asyncio, since its Kafka client does."""
+    """Run async tests on asyncio, the only loop that the Kafka client knows."""
     return "asyncio"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Makes:
+    """Fail a skipped test where nothing may be missing."""
+    return _refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Collects:
+    """Fail a skipped module where nothing may be missing."""
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report: Report) -> Report:
+    """The report, failed if it says skipped and ``CI`` is set."""
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"with CI set nothing may be skipped. {reason}"
+    return report

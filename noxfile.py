@@ -1,0 +1,47 @@
+"""The gate: lint, types, layers, docs and tests, in the environment that nox itself runs in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"  # the tools are installed once, by `make venv`
+nox.options.stop_on_first_error = True
+
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and that the formatter has nothing to do."""
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types with both checkers, since users have either."""
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", sys.executable)
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Check that imports point down only."""
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.run("mkdocs", "build", "--strict", "--quiet")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests and measure what they cover."""
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "report")
