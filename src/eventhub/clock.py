@@ -19,7 +19,7 @@ class Clock(Protocol):
         """A time that never steps back; only differences mean anything."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, /) -> None:
         """Return when that much monotonic time has passed."""
         ...
 
