@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
-from eventhub.brokers.base import TopicInfo
+from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener, TopicInfo
 from eventhub.brokers.memory.cluster import Cluster
 from eventhub.brokers.memory.consumer import MemoryConsumer
+from eventhub.brokers.memory.faults import Faults, Operation
 from eventhub.brokers.memory.log import Topic
 from eventhub.brokers.memory.producer import MemoryProducer
-from eventhub.clock import SystemClock
+from eventhub.clock import Clock, SystemClock
 from eventhub.errors import BrokerError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener
-    from eventhub.brokers.memory.faults import Faults
-    from eventhub.clock import Clock
-    from eventhub.record import Record, TopicPartition
+from eventhub.record import Record, TopicPartition
 
 
 class MemoryBroker:
@@ -76,7 +70,9 @@ class MemoryBroker:
 
     def records(self, topic: str) -> Sequence[Record]:
         """All records of a topic, partition by partition."""
-        return [record for partition in self._cluster.partitions([topic]) for record in self._cluster.log(partition).records]
+        return [
+            record for partition in self._cluster.partitions([topic]) for record in self._cluster.log(partition).records
+        ]
 
     def skip_offsets(self, partition: TopicPartition, count: int) -> None:
         """Use up offsets without records, as transaction markers and compaction do."""
@@ -100,10 +96,12 @@ class MemoryAdmin:
 
     async def topics(self) -> Mapping[str, TopicInfo]:
         """All topics by name."""
+        await self._request()
         return {name: topic.info for name, topic in self._cluster.topics.items()}
 
     async def create_topics(self, topics: Sequence[NewTopic]) -> None:
         """Create topics; those that exist already are left as they are."""
+        await self._request()
         if bad := [topic.name for topic in topics if topic.partitions < 1]:
             msg = f"a topic needs at least one partition: {', '.join(bad)}"
             raise BrokerError(msg, retriable=False)
@@ -113,8 +111,13 @@ class MemoryAdmin:
 
     async def committed(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """All positions that a group has stored."""
+        await self._request()
         return dict(self._cluster.group(group).committed)
 
     async def offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, OffsetRange]:
         """The first and the next offset of each partition."""
+        await self._request()
         return self._cluster.offsets(partitions)
+
+    async def _request(self) -> None:
+        await self._cluster.request(Operation.ADMIN, "admin")

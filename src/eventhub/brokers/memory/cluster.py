@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from itertools import count
-from typing import TYPE_CHECKING
 
 from eventhub.brokers.base import OffsetRange
+from eventhub.brokers.memory.faults import Faults, Operation
 from eventhub.brokers.memory.group import Group
+from eventhub.brokers.memory.log import PartitionLog, Topic
+from eventhub.clock import Clock
 from eventhub.errors import BrokerError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from eventhub.brokers.memory.faults import Faults, Operation
-    from eventhub.brokers.memory.log import PartitionLog, Topic
-    from eventhub.clock import Clock
-    from eventhub.record import TopicPartition
+from eventhub.record import TopicPartition
 
 
 class Cluster:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
+from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
+from eventhub.brokers.memory.cluster import Cluster
 from eventhub.brokers.memory.faults import Operation
 from eventhub.errors import BrokerError, OffsetOutOfRange
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
-    from eventhub.brokers.memory.cluster import Cluster
-    from eventhub.record import Record, TopicPartition
+from eventhub.record import Record, TopicPartition
 
 _STOP_TIMEOUT = 2.0  # seconds; the port's limit
 _HEARTBEATS = 5  # in each session timeout, so that a few may be lost

@@ -17,6 +17,7 @@ class Operation(StrEnum):
     JOIN = "join"
     HEARTBEAT = "heartbeat"
     LEAVE = "leave"
+    ADMIN = "admin"
 
 
 class Faults(Protocol):

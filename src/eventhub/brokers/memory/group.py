@@ -9,16 +9,13 @@ on when a client's tasks are cancelled.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from eventhub.brokers.base import METADATA_LIMIT, OffsetAndMetadata
 from eventhub.errors import BrokerError, CommitFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from eventhub.record import TopicPartition
+from eventhub.record import TopicPartition
 
 
 class Joined(NamedTuple):
@@ -99,11 +96,14 @@ class Group:
             BrokerError: If metadata is too long; nothing is stored then.
         """
         if name not in self._members or generation != self._generation:
-            msg = f"group {self.name} is at generation {self._generation} and {name} is not in it; what it read is delivered again"
+            msg = (
+                f"group {self.name} is at generation {self._generation} without {name}; its records are delivered again"
+            )
             raise CommitFailed(msg)
         for partition, position in offsets.items():
             if (length := _utf16_units(position.metadata)) > METADATA_LIMIT:
-                msg = f"commit metadata of {partition.topic}[{partition.partition}] has {length} characters, {METADATA_LIMIT} are allowed"
+                place = f"{partition.topic}[{partition.partition}]"
+                msg = f"commit metadata of {place} has {length} characters, {METADATA_LIMIT} are allowed"
                 raise BrokerError(msg, retriable=False)
         self.committed.update((partition, OffsetAndMetadata(*position)) for partition, position in offsets.items())
 

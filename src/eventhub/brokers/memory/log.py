@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
+from collections.abc import Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
+from eventhub.brokers.base import TopicInfo
 from eventhub.record import ProducerRecord, Record, TopicPartition
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Sequence
-
-    from eventhub.brokers.base import TopicInfo
 
 _OFFSET = attrgetter("offset")
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from eventhub.brokers.base import Outcome
+from eventhub.brokers.memory.cluster import Cluster
 from eventhub.brokers.memory.faults import Operation
+from eventhub.brokers.memory.log import Topic
 from eventhub.brokers.partitioner import partition_for
 from eventhub.errors import BrokerError, PublishRefused
-from eventhub.record import RecordMetadata
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from eventhub.brokers.base import Outcome
-    from eventhub.brokers.memory.cluster import Cluster
-    from eventhub.brokers.memory.log import Topic
-    from eventhub.record import ProducerRecord
+from eventhub.record import ProducerRecord, RecordMetadata
 
 _OVERHEAD_BYTES = 70
 """What Kafka adds to a batch of one record: 61 bytes for the batch, a few for the record (KIP-98)."""
@@ -55,7 +50,9 @@ class MemoryProducer:
     def _write(self, record: ProducerRecord, now: float) -> Outcome:
         topic = self._cluster.topics.get(record.topic)
         if topic is None:
-            return PublishRefused(f"no such topic on this broker: {record.topic}; create it first, nothing is created by sending")
+            return PublishRefused(
+                f"no such topic on this broker: {record.topic}; create it first, nothing is created by sending"
+            )
         if refusal := _refusal(topic, record):
             return PublishRefused(f"topic {record.topic} refuses the record: {refusal}")
         partition = record.partition if record.partition is not None else self._partition(topic, record.key)
