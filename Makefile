@@ -48,4 +48,4 @@ lock:  ## resolve the development tools anew and pin what was found
 	  build/lock/bin/python -m pip freeze --exclude-editable; } > requirements-dev.txt
 
 clean:  ## remove what the other words made
-	rm -rf $(VENV) build dist site .coverage .hypothesis .import_linter_cache .mypy_cache .nox .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .cache .coverage .hypothesis .import_linter_cache .mypy_cache .nox .pytest_cache .ruff_cache

@@ -37,7 +37,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.run("mkdocs", "build", "--strict", "--quiet")
+    session.run("zensical", "build", "--strict", "--clean")
 
 
 @nox.session
