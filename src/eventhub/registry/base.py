@@ -110,6 +110,14 @@ class SchemaRegistry(Protocol):
         """
         ...
 
+    async def schema_by_guid(self, guid: str) -> Schema:
+        """The schema with this GUID, which is the same in every registry.
+
+        Raises:
+            SchemaNotFound: If the registry does not know the GUID, or knows no GUIDs at all.
+        """
+        ...
+
     async def versions(self, subject: str) -> Sequence[RegisteredSchema]:
         """All versions of the subject that are not deleted, oldest first; empty for an unknown subject."""
         ...
