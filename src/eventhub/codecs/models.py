@@ -1,0 +1,80 @@
+"""What the models within an event say of their fields, and what of it a binary format cannot honour."""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+import pydantic
+from pydantic import AliasChoices, BaseModel, EncodedBytes, EncodedStr, PlainSerializer, WrapSerializer
+from pydantic.fields import FieldInfo
+
+from eventhub.codecs.avro_union import record_name
+from eventhub.errors import DeclarationError
+from eventhub.event import Event
+
+_ENCODED: tuple[type, ...] = (EncodedBytes, EncodedStr, cast("type", pydantic.Json))
+
+
+def models(event: type[Event]) -> dict[str, type[BaseModel]]:
+    """The classes of models within an event class, itself included, by the names of their records."""
+    found: dict[str, type[BaseModel]] = {}
+    _collect(event, found)
+    return found
+
+
+def wire_names(model: type[BaseModel]) -> dict[str, str]:
+    """The fields of a model that are written, each with its name on the wire."""
+    by_alias = bool(model.model_config.get("serialize_by_alias"))
+    return {
+        name: (field.serialization_alias or name) if by_alias else name
+        for name, field in model.model_fields.items()
+        if not field.exclude
+    }
+
+
+def _collect(annotation: Any, found: dict[str, type[BaseModel]]) -> None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if record_name(annotation) in found:
+            return
+        found[record_name(annotation)] = annotation
+        inner: list[Any] = [field.annotation for field in annotation.model_fields.values()]
+    elif hasattr(annotation, "__supertype__"):
+        inner = [annotation.__supertype__]
+    else:
+        inner = list(get_args(annotation))
+    for argument in inner:
+        _collect(argument, found)
+
+
+def read_aliases(field: FieldInfo) -> list[str]:
+    """The names under which a field may be read, besides its own, if declared for this field."""
+    if field.alias_priority == 1:  # an alias generator's: about JSON, not about renaming
+        return []
+    declared = field.validation_alias
+    choices = declared.choices if isinstance(declared, AliasChoices) else [declared]
+    return [choice for choice in choices if isinstance(choice, str)]
+
+
+def check_metadata(metadata: list[Any], place: str) -> None:
+    """Refuse annotations under which what is written is not what is read."""
+    for entry in metadata:
+        if isinstance(entry, _ENCODED):
+            msg = f"{place}: an encoded text would be decoded twice; declare bytes or str, or the type within"
+            raise DeclarationError(msg)
+        if isinstance(entry, (PlainSerializer, WrapSerializer)) and not entry.when_used.startswith("json"):
+            msg = f"{place}: Avro writes the field's own value, not a serializer's; set when_used='json'"
+            raise DeclarationError(msg)
+
+
+def check_serializers(model: type[BaseModel]) -> None:
+    """Refuse serializers of a class, which Avro would not call."""
+    decorators = model.__pydantic_decorators__
+    infos: dict[str, Any] = {
+        **{name: found.info for name, found in decorators.field_serializers.items()},
+        **{name: found.info for name, found in decorators.model_serializers.items()},
+    }
+    for name, info in infos.items():
+        if not info.when_used.startswith("json"):
+            msg = f"{model.__name__}.{name}: Avro writes the field itself, not what a serializer makes of it; "
+            msg += "set when_used='json'"
+            raise DeclarationError(msg)
