@@ -3,8 +3,6 @@
 ::
 
     class OrderCreated(Event, topic="orders", key="order_id"):
-        \"""A customer has placed an order.\"""
-
         order_id: str
         sku: str
         quantity: int

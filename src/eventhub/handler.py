@@ -14,7 +14,7 @@ from eventhub.headers import read_stamp
 if TYPE_CHECKING:
     from eventhub.record import Record
 
-State = TypeVar("State", covariant=True, default=Any)
+State = TypeVar("State", covariant=True, default=Any)  # noqa: PLC0105 - users read it as Context[State]
 """What a service's lifespan yields."""
 
 

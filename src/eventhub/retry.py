@@ -86,7 +86,7 @@ class Retry:
             return Fate.IGNORE
         if isinstance(error, self.pause):
             return Fate.PAUSE
-        if isinstance(error, self.fatal) or isinstance(error, FATAL):
+        if isinstance(error, self.fatal) or isinstance(error, FATAL):  # noqa: SIM101 - either may be one class
             return Fate.DEAD_LETTER
         if isinstance(error, InfrastructureError):
             return Fate.PAUSE

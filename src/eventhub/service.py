@@ -72,7 +72,7 @@ class Service(Generic[S]):
         *,
         lifespan: Lifespan[Any] | None = None,
         middleware: Sequence[Middleware] = (),
-        limits: Limits = Limits(),  # noqa: B008 - a frozen value
+        limits: Limits = Limits(),
     ) -> None:
         """Declare a service.
 
@@ -142,7 +142,10 @@ def _check_entries(name: str, handlers: Sequence[object]) -> None:
     for entry in handlers:
         if not isinstance(entry, (Subscription, Source)):
             shown = getattr(entry, "__name__", repr(entry))
-            msg = f"service {name!r}: {shown} is neither a subscription nor a source; decorate it with @subscribe(...) or @produces(...)"
+            msg = (
+                f"service {name!r}: {shown} is neither a subscription nor a source; "
+                "decorate it with @subscribe(...) or @produces(...)"
+            )
             raise DeclarationError(msg)
 
 

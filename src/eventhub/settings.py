@@ -38,7 +38,10 @@ class Security:
     def __post_init__(self) -> None:
         """Refuse to send a readable password over a readable connection."""
         if self.username and self.mechanism == "PLAIN" and not self.encrypted and not self.allow_plaintext_credentials:
-            msg = "SASL PLAIN without TLS would send the password in the clear; set tls=True, use SCRAM, or say allow_plaintext_credentials=True"
+            msg = (
+                "SASL PLAIN without TLS would send the password in the clear; "
+                "set tls=True, use SCRAM, or say allow_plaintext_credentials=True"
+            )
             raise DeclarationError(msg)
 
     @property

@@ -248,10 +248,10 @@ def _produced(function: Callable[..., Any]) -> tuple[type[Event], ...]:
     try:
         hints = get_type_hints(function)
     except NameError as error:
-        msg = f"handler {name!r}: its annotations cannot be read, since {error}; import it at run time, not only for type checking"
+        msg = f"handler {name!r}: cannot read its annotations, since {error}; import it not only for type checking"
         raise DeclarationError(msg) from error
     if "return" not in hints:
-        msg = f"handler {name!r} does not say what it returns; annotate it with an event, or with None:\n{FORMS.format(name=name)}"
+        msg = f"handler {name!r} does not say what it returns, an event or None:\n{FORMS.format(name=name)}"
         raise DeclarationError(msg)
     return event_classes(hints["return"], f"handler {name!r}")
 

@@ -29,7 +29,7 @@ from eventhub.errors import BrokerError
 from eventhub.record import ProducerRecord, Record, RecordMetadata, TopicPartition
 
 METADATA_LIMIT = 4096
-"""Characters of commit metadata that every broker takes (Kafka: ``offset.metadata.max.bytes``, counted in UTF-16 units)."""
+"""UTF-16 units of commit metadata that every broker takes (Kafka: ``offset.metadata.max.bytes``)."""
 
 Outcome = RecordMetadata | BrokerError
 """What became of one record that was sent."""
@@ -94,7 +94,7 @@ class Consumer(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Leave the group without committing and without calling the listener; ends a pending poll, takes at most 2 s."""
+        """Leave the group at once, within 2 s: nothing is committed, no listener called, a pending poll ends."""
         ...
 
     async def poll(

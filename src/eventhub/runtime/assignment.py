@@ -1,0 +1,195 @@
+"""The partitions that a worker owns: taken over, drained and committed, one assignment after the other.
+
+The client's own view is never asked: it shows partitions that are long lost (Kafka 4.3.1 with
+aiokafka 0.14: after max.poll.interval, and during a slow revocation). What counts is what the
+listener was told, under an epoch that rises with every assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from eventhub.errors import BrokerError, CommitFailed
+from eventhub.runtime.offset_map import decode_map
+from eventhub.runtime.offsets import Offsets
+from eventhub.runtime.options import Options, Start
+from eventhub.runtime.partition import Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from eventhub.brokers.base import Consumer, OffsetAndMetadata, OffsetRange
+    from eventhub.record import Record, TopicPartition
+    from eventhub.runtime.lanes import Batch, Lanes
+    from eventhub.subscription import Ordering
+
+log = structlog.get_logger()
+
+
+class Assignment:
+    """The listener of one consumer, and the only one who commits for it."""
+
+    def __init__(self, group: str, ordering: Mapping[str, Ordering], lanes: Lanes, options: Options) -> None:
+        """Own nothing yet.
+
+        Args:
+            group: The consumer group.
+            ordering: The ordering of each topic.
+            lanes: Who handles the records.
+            options: Grace periods, deadlines and where to start.
+        """
+        self._group = group
+        self._ordering = ordering
+        self._lanes = lanes
+        self._options = options
+        self._consumer: Consumer | None = None
+        self._committing = asyncio.Lock()
+        self.partitions: dict[TopicPartition, Partition] = {}
+        """What is owned now."""
+        self.epoch = 0
+        """Rises with every change of what is owned."""
+        self.joined = False
+        """Whether the group has given us our share, be it nothing."""
+        self.failure: BrokerError | None = None
+        """Why an assignment could not be taken over, or None."""
+        self.commits_failed = 0
+        """Commits in a row that failed."""
+
+    def use(self, consumer: Consumer) -> None:
+        """Speak through this consumer."""
+        self._consumer = consumer
+
+    # -- the listener -----------------------------------------------------------------------------
+
+    async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Drain and commit what is owned, then let go of it."""
+        self.epoch += 1
+        self.joined = False
+        leaving = [self.partitions[tp] for tp in partitions if tp in self.partitions]
+        await self._lanes.drain(leaving, self._options.drain_grace)
+        await self.commit(leaving)
+        for partition in leaving:
+            del self.partitions[partition.topic_partition]
+        log.info("eventhub.partitions_revoked", group=self._group, partitions=len(partitions), epoch=self.epoch)
+
+    async def on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Take partitions over, each where the group left it."""
+        self.epoch += 1
+        try:
+            await self._take_over(sorted(partitions))
+        except BrokerError as error:  # the client would swallow it; the worker sees it at its next poll
+            self.failure = error
+            return
+        self.joined = True
+        log.info("eventhub.partitions_assigned", group=self._group, partitions=len(partitions), epoch=self.epoch)
+
+    async def _take_over(self, partitions: Sequence[TopicPartition]) -> None:
+        consumer = self._speaking()
+        committed = await consumer.committed(partitions)
+        ranges = await consumer.offsets(partitions)
+        known_group = any(position is not None for position in committed.values())
+        for tp in partitions:
+            position = committed[tp]
+            start = start_offset(position, ranges[tp], self._options.start, known_group=known_group)
+            done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
+            partition = Partition(tp, self._ordering[tp.topic], Offsets(start, done_before), start, committed=position)
+            self.partitions[tp] = partition
+            self._lanes.adopt(partition)
+            consumer.seek(tp, start)
+
+    # -- records and positions --------------------------------------------------------------------
+
+    def askable(self) -> list[TopicPartition]:
+        """The partitions that may be asked for more: those whose first unfinished record is not too far behind."""
+        span = self._options.max_span
+        return [
+            tp
+            for tp, partition in self.partitions.items()
+            if not partition.draining and partition.position - partition.offsets.committable < span
+        ]
+
+    def accept(self, polled: Mapping[TopicPartition, Sequence[Record]]) -> list[Batch]:
+        """The polled records with the partitions that they belong to; what is no longer owned is left out."""
+        accepted: list[Batch] = []
+        for tp, records in polled.items():
+            partition = self.partitions.get(tp)
+            if partition is not None and records:
+                partition.position = records[-1].offset + 1
+                accepted.append((partition, records))
+        return accepted
+
+    def seek_again(self) -> None:
+        """Put the client back to our own positions, after records were thrown away."""
+        for tp, partition in self.partitions.items():
+            self._speaking().seek(tp, partition.position)
+
+    async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
+        """Go on at the nearest offset that the log still holds.
+
+        Raises:
+            BrokerError: If the broker does not say what it holds.
+        """
+        mine = [tp for tp in positions if tp in self.partitions]
+        ranges = await self._speaking().offsets(mine)
+        for tp in mine:
+            held, asked = ranges[tp], self.partitions[tp].position
+            nearest = held.beginning if asked < held.beginning else min(asked, held.end)
+            log.warning(
+                "eventhub.offset_reset",
+                group=self._group,
+                topic=tp.topic,
+                partition=tp.partition,
+                asked=asked,
+                offset=nearest,
+            )
+            self.partitions[tp].position = nearest
+            self._speaking().seek(tp, nearest)
+
+    # -- commits ----------------------------------------------------------------------------------
+
+    async def commit(self, partitions: Collection[Partition] | None = None) -> None:
+        """Commit what is due of these partitions, or of all that are owned; a failure is logged, never raised.
+
+        A failed commit is no error of any record: the next commit covers it, or another member
+        handles the records again.
+        """
+        async with self._committing:
+            mine = self.partitions.values() if partitions is None else partitions
+            due = {p: offset for p in mine if (offset := p.commit_due()) is not None}
+            if not due:
+                return
+            try:
+                async with asyncio.timeout(self._options.commit_timeout):
+                    await self._speaking().commit({p.topic_partition: offset for p, offset in due.items()})
+            except (BrokerError, TimeoutError) as error:
+                self.commits_failed += 1
+                expected = isinstance(error, CommitFailed)
+                report = log.info if expected else log.warning
+                report("eventhub.commit_failed", group=self._group, error=str(error) or type(error).__name__)
+                return
+            self.commits_failed = 0
+            for partition, offset in due.items():
+                partition.committed = offset
+
+    def _speaking(self) -> Consumer:
+        if self._consumer is None:
+            msg = "the assignment has no consumer yet; use() comes first"
+            raise RuntimeError(msg)
+        return self._consumer
+
+
+def start_offset(committed: OffsetAndMetadata | None, held: OffsetRange, start: Start, *, known_group: bool) -> int:
+    """Where to begin in a partition.
+
+    A partition without a commit in a group that has commits is new: it was added while the
+    group was running, so all of it is unread, whatever ``start`` says.
+    """
+    if committed is not None:
+        return committed.offset
+    if known_group or start is Start.EARLIEST:
+        return held.beginning
+    return held.end

@@ -1,0 +1,58 @@
+"""What is known of a record that failed, from its first failure until it is done with.
+
+Its decisions are pure but for the clock that it was given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eventhub.errors import PublishRefused, RecordError, SchemaNotFound
+from eventhub.retry import Fate, Retry, backoff
+
+if TYPE_CHECKING:
+    from eventhub.clock import Clock
+
+
+class Failure:
+    """A record's failures so far."""
+
+    def __init__(self, error: BaseException, attempt: int, clock: Clock) -> None:
+        """Start with the first error and the number of the attempt that met it, counted from 1."""
+        self.error = error
+        """What the latest attempt met."""
+        self.attempt = attempt
+        """The number of the latest attempt, or of the next one while it is waited for."""
+        self.first_at = clock.now()
+        """When the first attempt failed, in seconds since the epoch."""
+        self._clock = clock
+        self._since = clock.monotonic()
+        self._pauses = 0
+
+    def fate(self, retry: Retry, schema_grace: float) -> Fate:
+        """What becomes of the record, given its handler's policy and how long a schema may be on its way."""
+        if isinstance(self.error, PublishRefused):  # the same events would be refused again
+            return Fate.DEAD_LETTER
+        if isinstance(self.error, SchemaNotFound) and self._clock.monotonic() - self._since >= schema_grace:
+            return Fate.DEAD_LETTER
+        return retry.fate(self.error, self.attempt)
+
+    def retry(self, policy: Retry, jitter: float) -> float:
+        """Count the attempt; returns the seconds to wait before the next one."""
+        self.attempt += 1
+        self._pauses = 0
+        return policy.wait_before(self.attempt, jitter)
+
+    def pause(self, jitter: float) -> float:
+        """Count nothing, since nobody is to blame; returns the seconds to wait."""
+        self._pauses += 1
+        return backoff(self._pauses, jitter=jitter)
+
+    @property
+    def stage(self) -> str:
+        """Where in a record's life the error belongs (``eventhub-error-stage``)."""
+        if isinstance(self.error, RecordError):
+            return self.error.stage
+        if isinstance(self.error, SchemaNotFound):
+            return "decode"
+        return "publish" if isinstance(self.error, PublishRefused) else "handle"

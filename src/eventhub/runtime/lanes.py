@@ -1,0 +1,432 @@
+"""Key-ordered concurrency that costs almost nothing while handlers do not suspend.
+
+A *lead* is the task that takes records one by one. It awaits ``process(record)`` inline. A
+*tripwire*, one ``call_soon`` a burst, can only run if that await suspended: it makes the lead
+the *lane* of its record (later records of the key queue behind it) and starts a new lead for
+the rest of the burst. So a handler that never suspends costs no task, and one that does always
+runs in a real task, where timeouts, task groups and cancellation mean what they should.
+
+After the first suspension the rest of the burst is started task by task, since whoever suspends
+once mostly does so again; the next burst begins inline.
+
+Who may change what: everything runs on one event loop; leads and lanes change the state
+below between two awaits only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from eventhub.subscription import Ordering
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from eventhub.clock import Clock
+    from eventhub.record import Record
+    from eventhub.runtime.partition import Partition
+
+    Process = Callable[[Record, Partition], Awaitable[None]]
+    Batch = tuple[Partition, Sequence[Record]]
+    Item = tuple[Partition, Record, Hashable]
+
+BUDGET = 0.005  # seconds between two yields to the loop: the client's heartbeat and every timer run on it too
+CANCEL_GRACE = 1.0  # seconds for a handler to end once cancelled; one that swallows it can no longer do harm
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """A key under way: the record in hand, and those that wait behind it."""
+
+    partition: Partition
+    key: Hashable
+    record: Record | None
+    """The record in hand, or None between two."""
+    since: float
+    """Monotonic time at which the record in hand was taken up."""
+    queue: deque[Record] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+    placed: bool = False
+    """Whether it occupies one of the places to run."""
+    parked: bool = False
+    """Whether the record in hand rests until its next attempt."""
+
+
+class Lanes:
+    """Runs ``process`` for every record that is fed, in order within each lane."""
+
+    def __init__(self, process: Process, *, concurrency: int, clock: Clock) -> None:
+        """Make lanes of which at most ``concurrency`` run at the same time."""
+        self._process = process
+        self._concurrency = concurrency
+        self._clock = clock
+        self._context: Context = copy_context()
+        # The burst: what was fed and not taken up, and who takes it up.
+        self._items: Iterator[Item] = iter(())
+        self._fed: deque[list[Batch]] = deque()
+        self._turn = 0  # a lead whose number this no longer is has become a lane
+        self._lead_task: asyncio.Task[None] | None = None
+        self._current: Item | None = None
+        self._inline = True
+        self._hungry: asyncio.Future[None] | None = None
+        # The lanes: every task that carries a record, and who waits for a place to run.
+        self._tasks: dict[asyncio.Task[None], Lane | None] = {}
+        self._running = 0
+        self._places: deque[asyncio.Future[None]] = deque()
+        self._room = asyncio.Event()
+        self._stopped = False
+        self.failure: BaseException | None = None
+        """Why the lanes broke down, or None; a bug, since ``process`` answers for its errors."""
+        self.in_flight = 0
+        """Records that are begun and unfinished, those that wait behind their key included."""
+        self.in_flight_bytes = 0
+        """Bytes of their keys and values."""
+        self.parked_keys = 0
+        """Keys whose record in hand rests until its next attempt."""
+        self.parked_records = 0
+        """Those records, and the ones that wait behind them."""
+        self.stale = 0
+        """Completions that came after their partition had gone."""
+
+    # -- what the worker does ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the first lead."""
+        self._spawn_lead()
+
+    def feed(self, batches: list[Batch]) -> None:
+        """Hand over records, in the order in which they are to be taken up."""
+        self._fed.append(batches)
+        if self._hungry is not None and not self._hungry.done():
+            self._hungry.set_result(None)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether all that was fed has been taken up."""
+        return self._hungry is not None and not self._fed
+
+    @property
+    def running(self) -> int:
+        """Handlers that are suspended in a place to run."""
+        return self._running
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The keys that are under way in tasks of their own."""
+        return [lane for lane in self._tasks.values() if lane is not None]
+
+    async def changed(self, timeout: float) -> None:
+        """Return when a record was finished or a burst taken up, or after so many seconds."""
+        self._room.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._room.wait()
+        except TimeoutError:
+            return
+
+    async def rest(self, seconds: float) -> None:
+        """Let the record in hand wait without occupying a place; its key stays in order."""
+        await asyncio.sleep(0)  # the tripwire, armed before, sees the suspension and makes this task a lane
+        lane = self._own_lane()
+        self._park(lane)
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._unpark(lane)
+        await self._take_place(lane)
+
+    async def drain(self, partitions: Collection[Partition], grace: float) -> None:
+        """Start nothing new of these partitions, wait for what runs, then cancel it; afterwards they are closed.
+
+        Args:
+            partitions: Those that are being given up.
+            grace: Seconds that running handlers have; resting ones are cancelled at once.
+        """
+        for partition in partitions:
+            partition.draining = True
+        await asyncio.sleep(0)  # a handler that suspended just now becomes a lane before the lanes are counted
+        mine = [lane for partition in partitions for lane in partition.lanes.values()]
+        for lane in mine:
+            self._forget_queue(lane)
+            if not lane.placed and lane.task is not None:
+                lane.task.cancel()
+        running = [lane.task for lane in mine if lane.task is not None]
+        late = (await asyncio.wait(running, timeout=grace))[1] if running else set()
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=CANCEL_GRACE)
+        for partition in partitions:
+            partition.closed = True
+
+    def adopt(self, partition: Partition) -> None:
+        """Let keys of a new partition wait for handlers of its predecessor that swallowed their cancellation."""
+        for lane in self.lanes:
+            stubborn = lane.partition.closed and lane.partition.topic_partition == partition.topic_partition
+            if stubborn and lane.task is not None:
+                heir = partition.lanes[lane.key] = Lane(partition, lane.key, None, self._clock.monotonic())
+                heir.task = self._spawn(self._succeed(heir, lane.task), heir)
+
+    async def stop(self) -> None:
+        """End the leads and cancel whatever is left; every partition should be drained before."""
+        self._stopped = True
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=CANCEL_GRACE)
+
+    # -- the lead ---------------------------------------------------------------------------------
+
+    async def _lead(self, turn: int) -> None:
+        """Take up records until another lead has to, then be a lane."""
+        while not self._stopped:
+            if self._inline:
+                if await self._take_inline(turn):
+                    return
+            else:
+                await self._take_as_tasks()
+            await self._next_burst()
+
+    async def _take_inline(self, turn: int) -> bool:
+        """Process records in this task; True once another lead has taken over."""
+        process, monotonic, base = self._process, self._clock.monotonic, self._context
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._trip, turn)
+        deadline = monotonic() + BUDGET
+        for item in self._items:
+            partition, record, key = item
+            if key in partition.lanes or self._running >= self._concurrency:
+                if not await self._admit(partition, record, key):
+                    continue
+                loop.call_soon(self._trip, turn)
+            self._current = item
+            await process(record, partition)
+            if self._turn != turn:  # it suspended: this task is only a lane now
+                await self._go_on(self._own_lane())
+                return True
+            self._current = None
+            partition.offsets.passed(record.offset)
+            if copy_context() != base:  # the handler left something behind that the next must not see
+                self._spawn_lead()
+                return True
+            if monotonic() > deadline:
+                await asyncio.sleep(0)
+                loop.call_soon(self._trip, turn)
+                deadline = monotonic() + BUDGET
+        return False
+
+    async def _admit(self, partition: Partition, record: Record, key: Hashable) -> bool:
+        """Queue a record behind its busy key, or wait for a place to run; True if it may be started now."""
+        if key in partition.lanes:
+            self._queue_behind(partition.lanes[key], record)
+            return False
+        await self._place()
+        return not partition.draining
+
+    def _trip(self, turn: int) -> None:
+        """Make the lead of that turn the lane of its record, since it suspended."""
+        if self._turn != turn or self._current is None or self._lead_task is None:
+            return
+        (partition, record, key), self._current = self._current, None
+        lane = self._open(partition, record, key)
+        lane.task = self._lead_task
+        self._tasks[lane.task] = lane
+        self._inline = False
+        self._spawn_lead()
+
+    async def _take_as_tasks(self) -> None:
+        """Start a task for each record whose key is free."""
+        deadline = self._clock.monotonic() + BUDGET
+        for partition, record, key in self._items:
+            busy = key in partition.lanes or self._running >= self._concurrency
+            if busy and not await self._admit(partition, record, key):
+                continue
+            lane = self._open(partition, record, key)
+            lane.task = self._spawn(self._carry(lane, record), lane)
+            if self._clock.monotonic() > deadline:
+                await asyncio.sleep(0)
+                deadline = self._clock.monotonic() + BUDGET
+
+    async def _next_burst(self) -> None:
+        """Wait until something is fed; every burst begins inline."""
+        while not self._fed:
+            self._hungry = asyncio.get_running_loop().create_future()
+            self._room.set()
+            await self._hungry
+            self._hungry = None
+        self._items = _items(self._fed.popleft())
+        self._inline = True
+        self._room.set()
+
+    # -- the lanes --------------------------------------------------------------------------------
+
+    async def _carry(self, lane: Lane, record: Record) -> None:
+        """Process a record, then those that wait behind it."""
+        await self._process(record, lane.partition)
+        await self._go_on(lane)
+
+    async def _succeed(self, lane: Lane, stubborn: asyncio.Task[None]) -> None:
+        """Wait for a handler of the same key that outlived its partition, then take up what queued meanwhile."""
+        await asyncio.wait([stubborn])
+        await self._take_place(lane)
+        await self._go_on(lane)
+
+    async def _go_on(self, lane: Lane) -> None:
+        """Finish the record in hand, then take up those that wait behind it."""
+        deadline = self._clock.monotonic() + BUDGET
+        self._finish(lane)
+        while lane.queue:
+            lane.record = lane.queue.popleft()
+            lane.since = self._clock.monotonic()
+            await self._process(lane.record, lane.partition)
+            self._finish(lane)
+            if self._clock.monotonic() > deadline:
+                await asyncio.sleep(0)
+                deadline = self._clock.monotonic() + BUDGET
+        self._close(lane)  # at once, so that the key's next record does not queue behind a lane that has ended
+
+    def _open(self, partition: Partition, record: Record, key: Hashable) -> Lane:
+        lane = partition.lanes[key] = Lane(partition, key, record, self._clock.monotonic(), placed=True)
+        self._begin(partition, record)
+        self._running += 1
+        return lane
+
+    def _queue_behind(self, lane: Lane, record: Record) -> None:
+        lane.queue.append(record)
+        self._begin(lane.partition, record)
+        self.parked_records += lane.parked
+
+    def _begin(self, partition: Partition, record: Record) -> None:
+        partition.offsets.begin(record.offset)
+        self.in_flight += 1
+        self.in_flight_bytes += _size(record)
+
+    def _finish(self, lane: Lane) -> None:
+        """Complete the record in hand, unless its partition has gone meanwhile."""
+        if lane.record is None:
+            return
+        if lane.partition.closed:
+            self.stale += 1
+        else:
+            lane.partition.offsets.finish(lane.record.offset)
+        self._leave(lane.record)
+        lane.record = None
+
+    def _leave(self, record: Record) -> None:
+        self.in_flight -= 1
+        self.in_flight_bytes -= _size(record)
+        self._room.set()
+
+    def _close(self, lane: Lane) -> None:
+        """Give the key and the place free; what is not finished will be delivered again. Harmless when repeated."""
+        self._forget_queue(lane)
+        if lane.record is not None:
+            self._leave(lane.record)
+            lane.record = None
+        if lane.partition.lanes.get(lane.key) is lane:
+            del lane.partition.lanes[lane.key]
+        self._give_place(lane)
+
+    def _forget_queue(self, lane: Lane) -> None:
+        self.parked_records -= lane.parked * len(lane.queue)
+        for record in lane.queue:
+            self._leave(record)
+        lane.queue.clear()
+
+    def _park(self, lane: Lane) -> None:
+        lane.parked = True
+        self.parked_keys += 1
+        self.parked_records += 1 + len(lane.queue)
+        self._give_place(lane)
+
+    def _unpark(self, lane: Lane) -> None:
+        lane.parked = False
+        self.parked_keys -= 1
+        self.parked_records -= 1 + len(lane.queue)
+        self._room.set()
+
+    # -- places to run, and tasks -----------------------------------------------------------------
+
+    async def _take_place(self, lane: Lane) -> None:
+        await self._place()
+        lane.placed = True
+        self._running += 1
+
+    def _give_place(self, lane: Lane) -> None:
+        if lane.placed:
+            lane.placed = False
+            self._running -= 1
+            self._wake_one()
+
+    async def _place(self) -> None:
+        """Return when fewer handlers run than may."""
+        while self._running >= self._concurrency:
+            waiter = asyncio.get_running_loop().create_future()
+            self._places.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter.done() and not waiter.cancelled():
+                    self._wake_one()  # the place was given to us; somebody else can have it
+                raise
+
+    def _wake_one(self) -> None:
+        while self._places:
+            waiter = self._places.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _spawn_lead(self) -> None:
+        self._turn += 1
+        self._lead_task = self._spawn(self._lead(self._turn), None)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], lane: Lane | None) -> asyncio.Task[None]:
+        # Not a task group: it would wait for ever for a handler that swallows its cancellation.
+        task = asyncio.get_running_loop().create_task(coroutine, context=self._context.copy())
+        self._tasks[task] = lane
+        task.add_done_callback(self._ended)
+        return task
+
+    def _own_lane(self) -> Lane:
+        """The lane that the running task carries."""
+        task = asyncio.current_task()
+        lane = self._tasks[task] if task is not None else None
+        if lane is None:
+            msg = "only a task that carries a lane gets here"
+            raise RuntimeError(msg)
+        return lane
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if (lane := self._tasks.pop(task)) is not None:
+            self._close(lane)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = error
+        self._room.set()
+
+
+def _items(batches: Iterable[Batch]) -> Iterator[Item]:
+    """The records of a burst that are still to be handled, each with the key of its lane."""
+    for partition, records in batches:
+        by_key = partition.ordering is Ordering.KEY
+        resuming = partition.offsets.resuming
+        for record in records:
+            if partition.draining:
+                break
+            if resuming and partition.offsets.was_finished(record.offset):
+                partition.offsets.passed(record.offset)
+                continue
+            yield partition, record, record.key if by_key else _lane_key(partition.ordering, record)
+
+
+def _lane_key(ordering: Ordering, record: Record) -> Hashable:
+    return record.offset if ordering is Ordering.NONE else None
+
+
+def _size(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"")

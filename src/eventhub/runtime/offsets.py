@@ -1,0 +1,101 @@
+"""Which records of one partition are finished, and from where a successor would have to go on.
+
+Pure: nothing here waits, asks or commits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eventhub.runtime.offset_map import OffsetMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Offsets:
+    """The delivered and the finished offsets of one partition in one assignment.
+
+    A record that is handled where it was delivered, before the next one is looked at, only moves
+    ``next``. Any other is begun and finished by itself. Offsets have gaps (compaction, transaction
+    markers), so only offsets that were delivered are ever waited for.
+
+    Source: KIP-98 (transaction markers take offsets).
+    """
+
+    __slots__ = ("_known", "_unfinished", "next")
+
+    def __init__(self, start: int, known: OffsetMap | None = None) -> None:
+        """Start before an offset, with what a predecessor had finished beyond it, or None."""
+        self.next = start
+        """One past the last record that was delivered and is not under way in turn."""
+        self._unfinished: dict[int, int] = {}  # offset -> attempts made; in the order of offsets
+        self._known = known
+
+    def passed(self, offset: int) -> None:
+        """Note that a record was delivered and finished in turn."""
+        self.next = offset + 1
+
+    def begin(self, offset: int) -> None:
+        """Note that a record was delivered and will be finished later."""
+        self._unfinished[offset] = self._known.attempts.get(offset, 0) if self._known is not None else 0
+        self.next = offset + 1
+
+    def finish(self, offset: int) -> None:
+        """Note that a record that was begun is finished.
+
+        Raises:
+            KeyError: If it was not begun, or is finished already.
+        """
+        del self._unfinished[offset]
+
+    def failed(self, offset: int, attempts: int) -> None:
+        """Note how many attempts at a record that was begun have failed."""
+        if offset in self._unfinished:
+            self._unfinished[offset] = attempts
+
+    def attempts(self, offset: int) -> int:
+        """How many attempts at a record have failed so far, here or before the last restart."""
+        if offset in self._unfinished:
+            return self._unfinished[offset]
+        return self._known.attempts.get(offset, 0) if self._known is not None else 0
+
+    def was_finished(self, offset: int) -> bool:
+        """Whether a predecessor finished the record already."""
+        return self._known is not None and self._known.done(offset)
+
+    @property
+    def resuming(self) -> bool:
+        """Whether a predecessor may have finished records that are still to be delivered."""
+        if self._known is not None and self.next >= self._known.end:
+            self._known = None
+        return self._known is not None
+
+    @property
+    def head(self) -> int | None:
+        """The lowest offset that is begun and unfinished, or None."""
+        return next(iter(self._unfinished), None)
+
+    @property
+    def committable(self) -> int:
+        """The offset to resume from: everything below it is finished."""
+        return next(iter(self._unfinished), self.next)
+
+    def map(self) -> OffsetMap | None:
+        """What is finished beyond ``committable``, or None if nothing is."""
+        base = self.committable
+        end = self.next
+        unfinished = set(self._unfinished)
+        attempts = {offset: made for offset, made in self._unfinished.items() if made}
+        if self.resuming and self._known is not None:
+            end = self._known.end
+            unfinished.update(self._still_to_come())
+            attempts |= {offset: made for offset, made in self._known.attempts.items() if offset >= self.next}
+        if not attempts and end - base == len(unfinished):
+            return None
+        return OffsetMap(base=base, end=end, unfinished=frozenset(unfinished), attempts=attempts)
+
+    def _still_to_come(self) -> Iterator[int]:
+        """The offsets that a predecessor left unfinished and that were not delivered again yet."""
+        known = self._known
+        return (offset for offset in known.unfinished if offset >= self.next) if known is not None else iter(())

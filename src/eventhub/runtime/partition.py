@@ -1,0 +1,47 @@
+"""One partition in the hands of one worker, from its assignment to its revocation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from eventhub.brokers.base import OffsetAndMetadata
+from eventhub.runtime.offset_map import encode_map
+from eventhub.subscription import Ordering
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from eventhub.record import TopicPartition
+    from eventhub.runtime.lanes import Lane
+    from eventhub.runtime.offsets import Offsets
+
+
+@dataclass(slots=True, eq=False)
+class Partition:
+    """What a worker knows of one assigned partition.
+
+    A partition that comes back after a rebalance is another ``Partition``: whoever still holds
+    the old one finds it closed and changes nothing.
+    """
+
+    topic_partition: TopicPartition
+    ordering: Ordering
+    offsets: Offsets
+    position: int
+    """The next offset to fetch; the truth after a rebalance, when the client has forgotten it."""
+    lanes: dict[Hashable, Lane] = field(default_factory=dict)
+    """The keys that are under way in a task of their own."""
+    draining: bool = False
+    """Whether nothing new may be started."""
+    closed: bool = False
+    """Whether completions come too late to count."""
+    committed: OffsetAndMetadata | None = None
+    """What this worker committed last."""
+
+    def commit_due(self) -> OffsetAndMetadata | None:
+        """What is to be committed now, or None if that is committed already."""
+        done_beyond = self.offsets.map()
+        metadata = (encode_map(done_beyond) or "") if done_beyond is not None else ""
+        due = OffsetAndMetadata(self.offsets.committable, metadata)
+        return due if due != self.committed else None

@@ -1,0 +1,279 @@
+"""Lanes: order within a key, concurrency between keys, and offsets that never run ahead."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+
+import pytest
+from anyio.lowlevel import checkpoint
+
+from eventhub.clock import ManualClock, SystemClock
+from eventhub.record import Record, TopicPartition
+from eventhub.runtime.lanes import Lanes
+from eventhub.runtime.offsets import Offsets
+from eventhub.runtime.partition import Partition
+from eventhub.subscription import Ordering
+from eventhub.testing.waiting import until
+
+Process = Callable[[Record, Partition], Awaitable[None]]
+
+
+def partition(ordering: Ordering = Ordering.KEY) -> Partition:
+    """A partition that starts at offset 0."""
+    return Partition(TopicPartition("orders", 0), ordering, Offsets(0), 0)
+
+
+def records(keys: str) -> list[Record]:
+    """One record a character, whose key is that character."""
+    return [Record("orders", 0, offset, 0.0, key.encode(), b"value") for offset, key in enumerate(keys)]
+
+
+def lanes(process: Process, *, concurrency: int = 16) -> Lanes:
+    """Started lanes."""
+    made = Lanes(process, concurrency=concurrency, clock=SystemClock())
+    made.start()
+    return made
+
+
+async def settled(made: Lanes) -> None:
+    """Return once everything that was fed is finished."""
+    await until(lambda: made.hungry and made.in_flight == 0)
+
+
+async def test_a_handler_that_does_not_suspend_costs_no_task() -> None:
+    """All records of a burst are processed in one and the same task."""
+    tasks = set()
+
+    async def process(_: Record, __: Partition) -> None:
+        tasks.add(asyncio.current_task())
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("abcabc"))])
+    await settled(made)
+
+    assert 1 == len(tasks)
+    assert 6 == owned.offsets.committable
+
+
+async def test_records_of_one_key_are_processed_one_after_the_other_in_order() -> None:
+    """However handlers suspend, a key's records neither overlap nor overtake each other."""
+    seen: dict[bytes | None, list[int]] = defaultdict(list)
+    running: set[bytes | None] = set()
+
+    async def process(record: Record, _: Partition) -> None:
+        assert record.key not in running
+        running.add(record.key)
+        for _turn in range(record.offset % 4):
+            await checkpoint()
+        seen[record.key].append(record.offset)
+        running.discard(record.key)
+
+    owned, made = partition(), lanes(process)
+    fed = records("abcabdacbbbaadc" * 20)
+    made.feed([(owned, fed)])
+    await settled(made)
+
+    assert all(offsets == sorted(offsets) for offsets in seen.values())
+    assert len(fed) == sum(map(len, seen.values()))
+    assert len(fed) == owned.offsets.committable
+
+
+async def test_other_keys_go_on_while_one_is_held_up() -> None:
+    """A key that waits holds up its own records only, and the commit stays before it."""
+    gate = asyncio.Event()
+    done: list[int] = []
+
+    async def process(record: Record, _: Partition) -> None:
+        if record.offset == 0:
+            await gate.wait()
+        done.append(record.offset)
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("abab"))])
+    await until(lambda: len(done) == 2)
+
+    assert [1, 3] == done
+    assert 0 == owned.offsets.committable
+
+    gate.set()
+    await settled(made)
+
+    assert [1, 3, 0, 2] == done
+    assert 4 == owned.offsets.committable
+
+
+@pytest.mark.parametrize(("ordering", "most"), [(Ordering.KEY, 2), (Ordering.PARTITION, 1), (Ordering.NONE, 4)])
+async def test_the_ordering_decides_what_may_overlap(ordering: Ordering, most: int) -> None:
+    """Two keys overlap by key, nothing by partition, everything without ordering."""
+    peak = running = 0
+
+    async def process(_: Record, __: Partition) -> None:
+        nonlocal peak, running
+        running += 1
+        peak = max(peak, running)
+        for _turn in range(10):
+            await checkpoint()
+        running -= 1
+
+    owned, made = partition(ordering), lanes(process)
+    made.feed([(owned, records("aabb"))])
+    await settled(made)
+
+    assert most == peak
+
+
+async def test_no_more_handlers_run_than_may() -> None:
+    """The limit counts running handlers, and all records are processed all the same."""
+    peak = running = 0
+
+    async def process(_: Record, __: Partition) -> None:
+        nonlocal peak, running
+        running += 1
+        peak = max(peak, running)
+        for _turn in range(5):
+            await checkpoint()
+        running -= 1
+
+    owned, made = partition(), lanes(process, concurrency=3)
+    made.feed([(owned, records("abcdefghijklmnopqrstuvwxyz"))])
+    await settled(made)
+
+    assert 3 == peak
+    assert 26 == owned.offsets.committable
+
+
+async def test_a_resting_record_gives_its_place_to_others_and_keeps_its_key() -> None:
+    """While a record waits for its next attempt, other keys use its place and its own key queues."""
+    clock = ManualClock()
+    done: list[int] = []
+
+    async def process(record: Record, _: Partition) -> None:
+        if record.offset == 0:
+            await made.rest(10.0)
+        done.append(record.offset)
+
+    made = Lanes(process, concurrency=1, clock=clock)
+    made.start()
+    owned = partition()
+    made.feed([(owned, records("aab"))])
+    await until(lambda: 2 in done)
+
+    assert [2] == done
+    assert (1, 2) == (made.parked_keys, made.parked_records)
+
+    clock.advance(10.0)
+    await settled(made)
+
+    assert [2, 0, 1] == done
+    assert (0, 0, 0) == (made.parked_keys, made.parked_records, made.running)
+
+
+async def test_draining_lets_handlers_finish_and_starts_nothing_more() -> None:
+    """A running record counts as finished, the one behind it is left for the next owner."""
+    gate = asyncio.Event()
+
+    async def process(_: Record, __: Partition) -> None:
+        await gate.wait()
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("aab"))])
+    await until(lambda: made.running == 2)
+    asyncio.get_running_loop().call_soon(gate.set)
+    await made.drain([owned], grace=5.0)
+
+    assert 1 == owned.offsets.committable
+    assert owned.closed
+    assert 0 == made.in_flight
+
+
+async def test_a_handler_that_outlives_the_grace_is_cancelled_and_not_finished() -> None:
+    """Its record stays unfinished, so the next owner handles it."""
+    cancelled = []
+
+    async def process(record: Record, _: Partition) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(record.offset)
+            raise
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("a"))])
+    await until(lambda: made.running == 1)
+    await made.drain([owned], grace=0.0)
+
+    assert [0] == cancelled
+    assert 0 == owned.offsets.committable
+    assert 0 == made.in_flight
+
+
+async def test_a_key_waits_for_a_handler_that_swallowed_its_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the partition comes back, the key's record starts only after the stubborn handler has ended."""
+    monkeypatch.setattr("eventhub.runtime.lanes.CANCEL_GRACE", 0.0)
+    gate = asyncio.Event()
+    log: list[str] = []
+
+    async def process(record: Record, own: Partition) -> None:
+        name = "old" if own is old else "new"
+        log.append(f"{name} {record.offset} starts")
+        while name == "old" and not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                log.append("cancellation swallowed")
+        log.append(f"{name} {record.offset} ends")
+
+    old, new, made = partition(), partition(), lanes(process)
+    made.feed([(old, records("a"))])
+    await until(lambda: made.running == 1)
+    await made.drain([old], grace=0.0)
+    made.adopt(new)
+    made.feed([(new, records("a"))])
+    await until(lambda: made.in_flight == 2)
+    gate.set()
+    await settled(made)
+
+    assert ["old 0 starts", "cancellation swallowed", "old 0 ends", "new 0 starts", "new 0 ends"] == log
+    assert 1 == made.stale
+    assert 1 == new.offsets.committable
+
+
+async def test_what_a_handler_leaves_in_its_context_is_not_seen_by_the_next() -> None:
+    """Context variables set by a handler that does not suspend end with it."""
+    left: ContextVar[int | None] = ContextVar("left", default=None)
+    seen = []
+
+    async def process(record: Record, _: Partition) -> None:
+        seen.append(left.get())
+        left.set(record.offset)
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("abc"))])
+    await settled(made)
+
+    assert [None, None, None] == seen
+
+
+async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
+    """Other tasks run during a long burst."""
+    clock = ManualClock()
+    turns = 0
+
+    async def process(_: Record, __: Partition) -> None:
+        clock.advance(0.001)
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    made = Lanes(process, concurrency=16, clock=clock)
+    made.start()
+    watching = asyncio.create_task(other())
+    made.feed([(partition(), records("a" * 100))])
+    await settled(made)
+    watching.cancel()
+
+    assert turns > 10

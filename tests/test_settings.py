@@ -1,0 +1,35 @@
+"""Settings: environment in, values out, secrets nowhere."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from eventhub.errors import DeclarationError
+from eventhub.settings import Security, Settings
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting is a variable with the prefix."""
+    for name, value in {"BROKER": "kafka://k:9092", "USERNAME": "u", "PASSWORD": "p", "CA_FILE": "ca.pem"}.items():
+        monkeypatch.setenv(f"EVENTHUB_{name}", value)
+    settings = Settings()
+
+    assert "kafka://k:9092" == settings.broker
+    assert Security(username="u", password=SecretStr("p"), ca_file=Path("ca.pem")) == settings.security
+    assert settings.security.encrypted
+
+
+def test_a_password_shows_in_no_representation() -> None:
+    """Neither settings nor security print it."""
+    settings = Settings(username="u", password=SecretStr("hunter2"))
+
+    assert "hunter2" not in repr(settings) + repr(settings.security)
+
+
+def test_plain_credentials_over_an_open_connection_are_refused_unless_said_aloud() -> None:
+    """The error names the three ways out."""
+    with pytest.raises(DeclarationError, match="allow_plaintext_credentials"):
+        Security(username="u", mechanism="PLAIN")
+
+    assert not Security(username="u", mechanism="PLAIN", allow_plaintext_credentials=True).encrypted
