@@ -1,0 +1,79 @@
+"""Connect to each address by itself, which is the only way to the true cause of a failure.
+
+Asked for a whole cluster the client answers "unable to bootstrap" to a wrong password, an unknown
+authority and a closed port alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import errors as client
+from aiokafka.conn import create_conn
+
+from eventhub.brokers.kafka.errors import FOREIGN, explain
+from eventhub.errors import BrokerError
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds that one address has to take the connection and the credentials."""
+
+_NOT_OURS = frozenset({"bootstrap_servers", "metadata_max_age_ms", "retry_backoff_ms", "connections_max_idle_ms"})
+
+Address = tuple[str, int]
+
+
+async def preflight(addresses: Sequence[Address], connection: Mapping[str, Any]) -> Mapping[Address, str]:
+    """Try all addresses at once; returns what is wrong with those that failed.
+
+    Raises:
+        BrokerError: If none of them can be used; it names each with its cause and what to try.
+    """
+    arguments = {name: value for name, value in connection.items() if name not in _NOT_OURS}
+    async with asyncio.TaskGroup() as group:
+        trials = {address: group.create_task(_try(address, arguments)) for address in addresses}
+    failures = {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
+    if len(failures) == len(trials):
+        raise _unreachable(failures, connection)
+    return {address: explain(error) for address, error in failures.items()}
+
+
+async def _try(address: Address, arguments: Mapping[str, Any]) -> BaseException | None:
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            connection = await create_conn(*address, **arguments)
+    except FOREIGN as error:
+        return error
+    connection.close()
+    return None
+
+
+def _unreachable(failures: Mapping[Address, BaseException], connection: Mapping[str, Any]) -> BrokerError:
+    protocol = connection["security_protocol"]
+    listed = "".join(
+        f"\n  - {host}:{port}: {explain(error)}; {_advice(error, protocol)}" for (host, port), error in failures.items()
+    )
+    permanent = (client.SaslAuthenticationFailed, client.UnsupportedSaslMechanismError, ssl.SSLCertVerificationError)
+    retriable = not all(isinstance(error, permanent) for error in failures.values())
+    return BrokerError(f"cannot connect to Kafka ({protocol}):{listed}", retriable=retriable)
+
+
+def _advice(error: BaseException, protocol: str) -> str:
+    """What to try, by the true cause."""
+    for kind, advice in _ADVICE:
+        if isinstance(error, kind):
+            return advice
+    return f"the other side hung up: does this listener speak {protocol}?"
+
+
+_ADVICE: Sequence[tuple[type[BaseException], str]] = (
+    (client.SaslAuthenticationFailed, "check the user name and the password"),
+    (client.UnsupportedSaslMechanismError, "choose a mechanism that the broker has enabled"),
+    (ssl.SSLCertVerificationError, "set ca_file to the authority that signed the broker's certificate"),
+    (ConnectionRefusedError, "nothing listens there: is the broker up, and is the port right?"),
+    (socket.gaierror, "the name does not resolve: is it spelt right, and known from this machine?"),
+    (TimeoutError, "a firewall, a wrong port, or a TLS listener asked without TLS?"),
+)

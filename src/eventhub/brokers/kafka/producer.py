@@ -1,0 +1,298 @@
+"""Writes in batches, in order, confirmed by all in-sync replicas.
+
+Each partition has a lane. Nothing under way: a record ships at once. A batch under way: records
+gather, and make the next batch. The client's producer is replaced whenever a batch fails, since
+its sequence cannot be trusted afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any
+
+import structlog
+
+from eventhub.brokers.base import Outcome, TopicInfo
+from eventhub.brokers.kafka.admin import KafkaAdmin
+from eventhub.brokers.kafka.errors import FOREIGN, Place, explain, place_of, translate
+from eventhub.brokers.kafka.lanes import Call, Entry, Lane
+from eventhub.brokers.kafka.refusals import BATCH_OVERHEAD, batch_size_of, refusal
+from eventhub.brokers.kafka.session import Session
+from eventhub.brokers.kafka.topics import TopicCache
+from eventhub.brokers.partitioner import murmur2
+from eventhub.errors import BrokerError, PublishRefused, PublishUncertain
+from eventhub.record import ProducerRecord, TopicPartition
+
+log = structlog.get_logger()
+
+DELIVERY_TIMEOUT = 30.0
+"""Seconds until the outcome of a record is uncertain."""
+MAX_PENDING = 20_000
+"""Records on their way; more have to wait in front."""
+MAX_PENDING_BYTES = 32 * 1024 * 1024
+SETTLE_TIMEOUT = 5.0
+"""Seconds that healthy partitions have to finish their batch when another one makes the producer be replaced."""
+FLUSH_TIMEOUT = 1.0
+"""Seconds that a stop waits for what is on its way."""
+_YIELD_EVERY = 256
+_BACK_OFF = (0.05, 0.2, 1.0, 2.0)
+_CACHED_KEY_BYTES = 64
+
+_hash = lru_cache(maxsize=65_536)(murmur2)
+
+
+class _Stop(Exception):
+    """Ends a task group; it never leaves this module."""
+
+
+class KafkaProducer:
+    """A connection that writes."""
+
+    def __init__(self, options: Mapping[str, Any], admin: KafkaAdmin) -> None:
+        """Remember how to connect."""
+        self._options = options
+        self._max_batch = int(options["max_batch_size"])
+        self._max_record = int(options["max_request_size"])
+        self._topics = TopicCache(admin)
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._spread = count()
+        # Who sends is who came first: a fair lock keeps the order also while one waits for room.
+        self._entrance = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._pending = self._pending_bytes = 0
+        # The session in use, or None while it is being replaced.
+        self._session: Session | None = None
+        self._connected = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            BrokerError: If the broker cannot be reached, or denies writing.
+        """
+        self._session = await Session.open(self._options)
+        # One task that outlives this call and owns the group of all others, since stop may be called by another task.
+        self._runner = asyncio.get_running_loop().create_task(self._run())
+        await self._connected.wait()
+
+    async def stop(self) -> None:
+        """Disconnect; what is unconfirmed after a second is uncertain."""
+        self._stopping.set()
+        if self._runner is not None:
+            await asyncio.wait({self._runner})
+        session, self._session = self._session, None
+        if session is not None:
+            await session.discard()
+
+    async def send(self, records: Sequence[ProducerRecord]) -> Sequence[Outcome]:
+        """Write records and say what became of each, in the order given."""
+        if not records:
+            return []
+        call = Call(len(records), asyncio.get_running_loop().create_future())
+        async with self._entrance:
+            for index, record in enumerate(records):
+                if not (index + 1) % _YIELD_EVERY:
+                    await asyncio.sleep(0)
+                await self._accept(record, call, index)
+        return await call.done
+
+    async def _accept(self, record: ProducerRecord, call: Call, index: int) -> None:
+        """Queue a record in its lane once there is room, or refuse it."""
+        while not self._room.is_set():
+            await self._room.wait()
+        if self._group is None or self._stopping.is_set():
+            call.settle(index, _stopped())
+            return
+        now = asyncio.get_running_loop().time()
+        try:
+            info = self._topics.known(record.topic) or await self._topics.read(record.topic, now)
+        except BrokerError as error:
+            call.settle(index, error)
+            return
+        if self._topics.claim_stale(record.topic, now):
+            self._group.create_task(self._topics.refresh(record.topic, now))
+        entry = Entry(record, batch_size_of(record), now + DELIVERY_TIMEOUT, call, index)
+        refused = self._refusal(entry, info)
+        if refused is not None:
+            call.settle(index, refused)
+            return
+        self._queue(self._lane(TopicPartition(record.topic, self._partition(record, info))), entry)
+
+    def _refusal(self, entry: Entry, info: TopicInfo) -> PublishRefused | None:
+        return refusal(entry.record, entry.size, info, time.time(), self._max_record)
+
+    def _partition(self, record: ProducerRecord, info: TopicInfo) -> int:
+        """The partition asked for, or the key's, or for a null key the next in turn."""
+        if record.partition is not None:
+            return record.partition
+        key = record.key
+        if key is None:
+            return next(self._spread) % info.partitions
+        hashed = _hash(key) if len(key) <= _CACHED_KEY_BYTES else murmur2(key)
+        return (hashed & 0x7FFFFFFF) % info.partitions
+
+    def _lane(self, partition: TopicPartition) -> Lane:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = Lane(partition, self._settled)
+        return lane
+
+    def _queue(self, lane: Lane, entry: Entry) -> None:
+        self._pending += 1
+        self._pending_bytes += entry.size
+        self._drained.clear()
+        if self._pending >= MAX_PENDING or self._pending_bytes >= MAX_PENDING_BYTES:
+            self._room.clear()
+        lane.put(entry)
+        if not lane.running and self._group is not None:
+            lane.running = True
+            self._group.create_task(self._ship(lane))
+
+    def _settled(self, records: int, size: int) -> None:
+        """So many records and bytes have their outcome."""
+        self._pending -= records
+        self._pending_bytes -= size
+        if self._pending < MAX_PENDING and self._pending_bytes < MAX_PENDING_BYTES:
+            self._room.set()
+        if not self._pending:
+            self._drained.set()
+
+    async def _run(self) -> None:
+        """Own the lanes' tasks until the stop, and leave no record without an outcome."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._connected.set()
+                await self._stopping.wait()
+                await self._flush()
+                raise _Stop  # noqa: TRY301 - the way to end a group's tasks
+        except* _Stop:
+            pass
+        finally:
+            self._group = None
+            for lane in self._lanes.values():
+                lane.fail_all(_stopped)
+
+    async def _flush(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                await self._drained.wait()
+
+    async def _ship(self, lane: Lane) -> None:
+        """Write what is in a lane, batch by batch, until it is empty."""
+        try:
+            while lane:
+                session = await self._current_session(lane.deadline)
+                if session is None:
+                    lane.fail_all(
+                        lambda: PublishUncertain(f"{_place(lane)}: no connection within {DELIVERY_TIMEOUT:g} s")
+                    )
+                else:
+                    await self._ship_batch(lane, session)
+        finally:
+            lane.running = False
+
+    async def _ship_batch(self, lane: Lane, session: Session) -> None:
+        info = self._topics.known(lane.partition.topic)
+        limit = min(self._max_batch, info.max_record_bytes) if info else self._max_batch
+        batch = lane.take(limit, BATCH_OVERHEAD)
+        try:
+            base_offset = await session.write(lane.partition, batch)
+        except asyncio.CancelledError:  # a stop, which settles what waits
+            lane.put_back(batch)
+            raise
+        except TimeoutError:
+            self._overdue(lane, batch, session)
+        except FOREIGN as error:
+            await self._failed(lane, batch, session, error)
+        else:
+            lane.written(batch, base_offset)
+
+    def _overdue(self, lane: Lane, batch: Sequence[Entry], session: Session) -> None:
+        """A batch has no answer: the session was discarded under it, or its time is up."""
+        lane.put_back(batch)
+        if session.discarded and asyncio.get_running_loop().time() < lane.deadline:
+            return  # sent again, before anything newer; it may be written twice, but never out of order
+        self._replace(session, lane, "no answer in time")
+        lane.fail_all(lambda: PublishUncertain(f"{_place(lane)}: no answer within {DELIVERY_TIMEOUT:g} s"))
+
+    async def _failed(self, lane: Lane, batch: Sequence[Entry], session: Session, error: BaseException) -> None:
+        """A batch was refused, or its fate is unknown; in any case the session's sequence has a gap now."""
+        self._replace(session, lane, explain(error))
+        match place_of(error):
+            case Place.REFUSED if len(batch) == 1:
+                lane.fail(batch, lambda: translate(error, _place(lane)))
+            case Place.REFUSED | Place.UNKNOWN if len(batch) > 1:
+                await self._sift(lane, batch)
+            case Place.SEQUENCE:  # nothing of it was written
+                lane.put_back(batch)
+            case Place.TOPIC_RIGHT | Place.CLUSTER_RIGHT:
+                lane.put_back(batch)
+                lane.fail_all(lambda: translate(error, _place(lane)))
+            case _:
+                lane.put_back(batch)
+                lane.fail_all(lambda: PublishUncertain(f"{_place(lane)}: {explain(error)}"))
+
+    async def _sift(self, lane: Lane, batch: Sequence[Entry]) -> None:
+        """Find the record for which a batch was refused: by the topic's new settings, else by sending each alone."""
+        topic = lane.partition.topic
+        await self._topics.refresh(topic, asyncio.get_running_loop().time())
+        info = self._topics.known(topic)
+        refused = {entry: error for entry in batch if info and (error := self._refusal(entry, info))}
+        for entry, reason in refused.items():
+            lane.fail([entry], partial(PublishRefused, str(reason)))
+        rest = [entry for entry in batch if entry not in refused]
+        lane.put_back(rest)
+        lane.alone = 0 if refused else len(rest)
+
+    async def _current_session(self, deadline: float) -> Session | None:
+        """The session in use; None if there is none until the deadline."""
+        while self._session is None:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._connected.wait()
+            except TimeoutError:
+                return None
+        return self._session
+
+    def _replace(self, session: Session, lane: Lane, reason: str) -> None:
+        """Stop using a session and open another, unless that is under way."""
+        if session is not self._session or self._group is None:
+            return
+        self._session = None
+        self._connected.clear()
+        topic, partition = lane.partition
+        log.warning("eventhub.producer_replaced", topic=topic, partition=partition, reason=reason)
+        self._group.create_task(self._renew(session))
+
+    async def _renew(self, old: Session) -> None:
+        await old.settled(SETTLE_TIMEOUT)
+        await old.discard()
+        for attempt in count():
+            try:
+                self._session = await Session.open(self._options)
+            except BrokerError as error:
+                log.warning("eventhub.producer_unconnected", reason=str(error))
+                await asyncio.sleep(_BACK_OFF[min(attempt, len(_BACK_OFF) - 1)])
+            else:
+                self._connected.set()
+                return
+
+
+def _place(lane: Lane) -> str:
+    return f"writing to {lane.partition.topic}[{lane.partition.partition}]"
+
+
+def _stopped() -> BrokerError:
+    return PublishUncertain("the producer was stopped")
