@@ -8,7 +8,7 @@ import pydantic
 from pydantic import AliasChoices, BaseModel, EncodedBytes, EncodedStr, PlainSerializer, WrapSerializer
 from pydantic.fields import FieldInfo
 
-from eventhub.codecs.avro_union import record_name
+from eventhub.codecs.avro.unions import record_name
 from eventhub.errors import DeclarationError
 from eventhub.event import Event
 

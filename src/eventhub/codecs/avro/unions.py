@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 
-from eventhub.codecs.avro_type import (
+from eventhub.codecs.avro.types import (
     Array,
     AvroType,
     Enumeration,
@@ -24,7 +24,7 @@ from eventhub.codecs.avro_type import (
     Union,
     simple_name,
 )
-from eventhub.codecs.avro_values import TEXTS, Misfit
+from eventhub.codecs.avro.values import TEXTS, Misfit
 
 
 def branch_index(union: Union, value: object) -> int:

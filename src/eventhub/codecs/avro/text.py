@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from eventhub.codecs.avro_type import Array, AvroType, Enumeration, Field, Fixed, Map, Primitive, Record, Union
+from eventhub.codecs.avro.types import Array, AvroType, Enumeration, Field, Fixed, Map, Primitive, Record, Union
 
 
 def text(declared: AvroType) -> str:

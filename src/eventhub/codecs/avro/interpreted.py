@@ -1,8 +1,7 @@
-"""Events as Avro: by fastavro, on schemas without logical types.
+"""Events by way of fastavro, which walks the schema for each value: any schema, at half the speed.
 
-What a value means (moments, decimals, identifiers) is converted here and not by fastavro, whose
-own conversions take naive datetimes for local time and round decimals. What was written is read
-with the schema of its writer; pydantic then fills in defaults and finds renamed fields.
+fastavro sees the schema without logical types. What a value means (moments, decimals, identifiers)
+is converted here: fastavro's own conversions take naive datetimes for local time and round decimals.
 """
 
 from __future__ import annotations
@@ -14,137 +13,76 @@ from io import BytesIO
 from typing import Any, cast
 
 import fastavro
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel
 
-from eventhub.codecs.avro_schema import avro_schema
-from eventhub.codecs.avro_text import strip_logical, text
-from eventhub.codecs.avro_type import (
-    Array,
-    AvroType,
-    Enumeration,
-    Field,
-    Fixed,
-    Map,
-    Primitive,
-    Record,
-    Union,
-    parse,
-    simple_name,
-)
-from eventhub.codecs.avro_union import branch_index
-from eventhub.codecs.avro_values import Misfit, UnknownSymbol, value_reader, value_writer, write_text
+from eventhub.codecs.avro.resolution import counterpart, meaning, source_field, validated
+from eventhub.codecs.avro.text import strip_logical, text
+from eventhub.codecs.avro.types import Array, AvroType, Enumeration, Fixed, Map, Primitive, Record, Union, simple_name
+from eventhub.codecs.avro.unions import branch_index
+from eventhub.codecs.avro.values import Misfit, UnknownSymbol, value_reader, value_writer, write_text
 from eventhub.codecs.base import Decode, Encode
 from eventhub.codecs.models import models, wire_names
-from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
+from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
-from eventhub.registry.base import Schema
 
 Convert = Callable[[Any], Any]
 Models = Mapping[str, type[BaseModel]]
 
 
-class AvroCodec:
-    """The codec of ``Format.AVRO``."""
+def interpreted_encoder(event: type[Event], declared: AvroType, prefix: bytes) -> Encode:
+    """A function that writes events of a class as a type, after a fixed prefix."""
+    datum = _writer(declared)
+    plain = fastavro.parse_schema(json.loads(text(strip_logical(declared))))
 
-    def schema(self, event: type[Event]) -> Schema:
-        """The Avro schema of an event class, derived or as written by hand under ``__schema__``."""
-        declared = Schema(avro_schema(event))
+    def encode(value: Event) -> bytes:
+        out = BytesIO()
+        out.write(prefix)
         try:
-            parse(declared.text)
-        except InvalidSchema as error:
+            fastavro.schemaless_writer(out, plain, datum(value))
+        except Misfit as error:
+            msg = f"{event.__name__}.{error}"
+            raise SchemaMismatch(msg) from error
+        except (ValueError, TypeError, OverflowError, RecursionError, KeyError, AttributeError) as error:
             msg = f"{event.__name__}: {error}"
-            raise DeclarationError(msg) from error
-        return declared
+            raise SchemaMismatch(msg) from error
+        return out.getvalue()
 
-    def encoder(self, event: type[Event], schema: Schema, prefix: bytes) -> Encode:
-        """A function that writes events of a class with a schema, after a fixed prefix."""
-        declared = parse(schema.text)
-        datum = _writer(declared)
-        plain = fastavro.parse_schema(json.loads(text(strip_logical(declared))))
-
-        def encode(value: Event) -> bytes:
-            out = BytesIO()
-            out.write(prefix)
-            try:
-                fastavro.schemaless_writer(out, plain, datum(value))
-            except Misfit as error:
-                msg = f"{event.__name__}.{error}"
-                raise SchemaMismatch(msg) from error
-            except (ValueError, TypeError, OverflowError, RecursionError, KeyError, AttributeError) as error:
-                msg = f"{event.__name__}: {error}"
-                raise SchemaMismatch(msg) from error
-            return out.getvalue()
-
-        return encode
-
-    def decoder(self, event: type[Event], schema: Schema) -> Decode:
-        """A function that reads what a writer wrote with its schema into an event of a class.
-
-        Raises:
-            InvalidSchema: If the writer's schema is none, or larger or deeper than allowed.
-        """
-        written = parse(schema.text)
-        if _is_recursive(written, ()):
-            msg = f"{event.__name__}: fastavro is not given recursive schemas, which can exhaust the C stack"
-            raise InvalidSchema(msg)
-        convert = _reader(written, parse(avro_schema(event)), models(event))
-        plain = fastavro.parse_schema(json.loads(text(strip_logical(written))))
-
-        def decode(value: bytes, start: int) -> Event:
-            body = BytesIO(value)
-            body.seek(start)
-            try:
-                datum = fastavro.schemaless_reader(body, plain, None, return_named_type=True)
-                found = datum if convert is None else convert(datum)
-            except UnknownSymbol as error:
-                msg = f"{event.__name__}.{error}"
-                raise SchemaMismatch(msg) from error
-            except Misfit as error:
-                msg = f"{event.__name__}.{error}"
-                raise DecodeError(msg) from error
-            except (ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError) as error:
-                msg = (
-                    f"{event.__name__}: bytes are not what their schema promises: {str(error) or type(error).__name__}"
-                )
-                raise DecodeError(msg) from error
-            if body.tell() != len(value):
-                msg = f"{event.__name__}: {len(value) - body.tell()} bytes are left after the event"
-                raise DecodeError(msg)
-            return cast("Event", validated(event, found))
-
-        return decode
-
-    def name(self, schema: Schema) -> str:
-        """The full name of the record that a schema describes; empty for what is no record."""
-        declared = parse(schema.text)
-        return declared.name if isinstance(declared, Record) else ""
-
-    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
-        """Why the event class could not read what was written with a schema."""
-        del event, schema
-        return ()
+    return encode
 
 
-def validated(event: type[BaseModel], found: object) -> Any:
-    """An event of the values that were read.
+def interpreted_decoder(event: type[Event], written: AvroType, wanted: AvroType) -> Decode:
+    """A function that reads values of a type into an event of a class.
 
     Raises:
-        SchemaMismatch: If the class does not take them.
+        InvalidSchema: If the type contains itself: values nested deeply enough exhaust the C stack.
     """
-    try:
-        return event.__pydantic_validator__.validate_python(found, strict=False, by_alias=True, by_name=True)
-    except ValidationError as error:
-        raise SchemaMismatch(_reasons(event, error)) from error
+    if _is_recursive(written, ()):
+        msg = f"{event.__name__}: fastavro is not given recursive schemas, which can exhaust the C stack"
+        raise InvalidSchema(msg)
+    convert = _reader(written, wanted, models(event))
+    plain = fastavro.parse_schema(json.loads(text(strip_logical(written))))
 
+    def decode(value: bytes, start: int) -> Event:
+        body = BytesIO(value)
+        body.seek(start)
+        try:
+            datum = fastavro.schemaless_reader(body, plain, None, return_named_type=True)
+            found = datum if convert is None else convert(datum)
+        except UnknownSymbol as error:
+            msg = f"{event.__name__}.{error}"
+            raise SchemaMismatch(msg) from error
+        except Misfit as error:
+            msg = f"{event.__name__}.{error}"
+            raise DecodeError(msg) from error
+        except (ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError) as error:
+            msg = f"{event.__name__}: bytes are not what their schema promises: {str(error) or type(error).__name__}"
+            raise DecodeError(msg) from error
+        if body.tell() != len(value):
+            msg = f"{event.__name__}: {len(value) - body.tell()} bytes are left after the event"
+            raise DecodeError(msg)
+        return cast("Event", validated(event, found))
 
-def _reasons(event: type[BaseModel], error: ValidationError) -> str:
-    """What pydantic found, a line a field, without the values."""
-    lines = (
-        f"{event.__name__}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in entry['loc'])}"
-        f": {entry['msg']}"
-        for entry in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return "; ".join(lines)
+    return decode
 
 
 def _is_recursive(declared: AvroType, within: tuple[AvroType, ...]) -> bool:
@@ -300,10 +238,7 @@ def _leaf_reader(written: Primitive | Fixed | Enumeration, wanted: AvroType | No
         return _enum_reader(written, wanted)
     if isinstance(written, Fixed):
         return value_reader("fixed", written.logical)
-    logical = written.logical
-    if isinstance(wanted, Primitive) and wanted.kind == written.kind and not (logical and wanted.logical):
-        logical = wanted.logical  # the reader's, or none: a bare long may mean a moment, and the reverse
-    return value_reader(written.kind, logical)
+    return value_reader(written.kind, meaning(written, wanted))
 
 
 def _record_reader(written: Record, wanted: AvroType | None, known: Models) -> Convert:
@@ -379,28 +314,3 @@ def _enum_reader(written: Enumeration, wanted: AvroType | None) -> Convert | Non
 
 def _read_at(step: str, convert: Convert | None, datum: object) -> Any:
     return datum if convert is None else _at(step, convert, datum)
-
-
-def source_field(written: Record, wanted: Field) -> Field | None:
-    """The writer's field that a reader's field is filled from: of its name, else of an alias."""
-    by_name = {entry.name: entry for entry in written.fields}
-    for name in (wanted.name, *wanted.aliases):
-        if name in by_name:
-            return by_name[name]
-    return None
-
-
-def counterpart(written: AvroType, wanted: AvroType | None) -> AvroType | None:
-    """The type in which a reader wants what was written: itself, or the branch of its union that suits."""
-    if not isinstance(wanted, Union):
-        return wanted
-    same = [branch for branch in wanted.branches if type(branch) is type(written)]
-    if isinstance(written, Primitive):
-        return next((branch for branch in same if branch.kind == written.kind), None)  # type: ignore[union-attr]
-    if isinstance(written, (Record, Enumeration)):
-        name = simple_name(written.name)
-        for branch in same:
-            if name in {simple_name(known) for known in (branch.name, *branch.aliases)}:  # type: ignore[union-attr]
-                return branch
-        return same[0] if len(same) == 1 else None
-    return same[0] if same else None

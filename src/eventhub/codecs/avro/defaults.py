@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import RootModel
 
-from eventhub.codecs.avro_type import Array, AvroType, Enumeration, Fixed, Map, Primitive, Record, Union
-from eventhub.codecs.avro_union import branch_index
-from eventhub.codecs.avro_values import Misfit, value_writer, write_text
+from eventhub.codecs.avro.types import Array, AvroType, Enumeration, Fixed, Map, Primitive, Record, Union
+from eventhub.codecs.avro.unions import branch_index
+from eventhub.codecs.avro.values import Misfit, value_writer, write_text
 from eventhub.codecs.models import wire_names
 
 

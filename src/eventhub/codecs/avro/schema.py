@@ -45,9 +45,9 @@ import pydantic
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from eventhub.codecs.avro_default import default_json
-from eventhub.codecs.avro_text import text
-from eventhub.codecs.avro_type import (
+from eventhub.codecs.avro.defaults import default_json
+from eventhub.codecs.avro.text import text
+from eventhub.codecs.avro.types import (
     PRIMITIVES,
     Array,
     AvroType,
@@ -63,8 +63,8 @@ from eventhub.codecs.avro_type import (
     parse,
     simple_name,
 )
-from eventhub.codecs.avro_union import branch_index, record_name
-from eventhub.codecs.avro_values import TEXTS, Misfit
+from eventhub.codecs.avro.unions import branch_index, record_name
+from eventhub.codecs.avro.values import TEXTS, Misfit
 from eventhub.codecs.models import check_metadata, check_serializers, read_aliases, wire_names
 from eventhub.errors import DeclarationError, InvalidSchema
 from eventhub.event import Event, event_info

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AnyUrl, SecretBytes, SecretStr
 
-from eventhub.codecs.avro_type import MAX_PRECISION, Logical
+from eventhub.codecs.avro.types import MAX_PRECISION, Logical
 
 TEXTS = (
     *(UUID, Decimal, AnyUrl, PurePath, ZoneInfo),

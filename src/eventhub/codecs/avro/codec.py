@@ -1,0 +1,54 @@
+"""The codec of Avro: schemas from classes, and functions that write and read them.
+
+What was written is read with the schema of its writer; pydantic then fills in defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eventhub.codecs.avro.interpreted import interpreted_decoder, interpreted_encoder
+from eventhub.codecs.avro.schema import avro_schema
+from eventhub.codecs.avro.types import Record, parse
+from eventhub.codecs.base import Decode, Encode
+from eventhub.errors import DeclarationError, InvalidSchema
+from eventhub.event import Event
+from eventhub.registry.base import Schema
+
+
+class AvroCodec:
+    """The codec of ``Format.AVRO``."""
+
+    def schema(self, event: type[Event]) -> Schema:
+        """The Avro schema of an event class, derived or as written by hand under ``__schema__``."""
+        declared = Schema(avro_schema(event))
+        try:
+            parse(declared.text)
+        except InvalidSchema as error:
+            msg = f"{event.__name__}: {error}"
+            raise DeclarationError(msg) from error
+        return declared
+
+    def encoder(self, event: type[Event], schema: Schema, prefix: bytes) -> Encode:
+        """A function that writes events of a class with a schema, after a fixed prefix."""
+        declared = parse(schema.text)
+        return interpreted_encoder(event, declared, prefix)
+
+    def decoder(self, event: type[Event], schema: Schema) -> Decode:
+        """A function that reads what a writer wrote with its schema into an event of a class.
+
+        Raises:
+            InvalidSchema: If the writer's schema is none, or larger or deeper than allowed.
+        """
+        written = parse(schema.text)
+        return interpreted_decoder(event, written, parse(avro_schema(event)))
+
+    def name(self, schema: Schema) -> str:
+        """The full name of the record that a schema describes; empty for what is no record."""
+        declared = parse(schema.text)
+        return declared.name if isinstance(declared, Record) else ""
+
+    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
+        """Why the event class could not read what was written with a schema."""
+        del event, schema
+        return ()
