@@ -1,0 +1,150 @@
+"""What a registry's answers mean: decided by HTTP status, then by ``error_code``, never by the text.
+
+Servers differ: error bodies may be empty or no JSON, some answer 204, older ones leave out versions and guids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eventhub.errors import InvalidSchema, RegistryError, SchemaNotFound
+from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaType
+from eventhub.registry.compatibility.bounds import Json
+
+RETRIABLE = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may succeed; those that Confluent's own clients retry."""
+INVALID_SCHEMA = 42201
+_LONGEST_MESSAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of a server."""
+
+    url: str
+    """What was asked, without credentials."""
+    method: str
+    status: int
+    body: bytes
+    retry_after: float | None = None
+    """The seconds that the server asks us to wait, or None."""
+
+    @property
+    def json(self) -> Json:
+        """The body as JSON; None if it is empty or no JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def code(self) -> int | None:
+        """The registry's ``error_code``, or None."""
+        match self.json:
+            case {"error_code": int(code)}:
+                return code
+            case _:
+                return None
+
+    @property
+    def message(self) -> str:
+        """What the server says is wrong, in one line and shortened."""
+        match self.json:
+            case {"message": str(message)}:
+                text = message
+            case _:
+                text = self.body.decode(errors="replace")
+        return " ".join(text.split())[:_LONGEST_MESSAGE]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the server did what it was asked; redirects are not followed, so they are failures."""
+        return self.status in {200, 201, 204}
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same request may succeed at once, here or at another address of the same registry.
+
+        A POST that is answered by 500 with code 0 is the fault of what was sent: Apicurio Registry
+        answers so to an unknown schema type.
+        """
+        return self.status in RETRIABLE and not (self.status == 500 and self.code == 0)  # noqa: PLR2004
+
+
+def failure(answer: Answer) -> Exception:
+    """The error that an answer stands for; incompatibility is not among them, since it needs the subject."""
+    said = f": {answer.message}" if answer.message else ""
+    text = f"schema registry answered {answer.status} to {answer.method} {answer.url}{said}{_hint(answer.status)}"
+    if answer.status == 404:  # noqa: PLR2004
+        return SchemaNotFound(text, status=answer.status, code=answer.code, url=answer.url)
+    if answer.status == 422 and answer.code in {INVALID_SCHEMA, None}:  # noqa: PLR2004
+        return InvalidSchema(text)
+    return RegistryError(text, retriable=answer.retriable, status=answer.status, code=answer.code, url=answer.url)
+
+
+def _hint(status: int) -> str:
+    """What to try, where the status tells."""
+    if status == 401:  # noqa: PLR2004
+        return "; check user and password, or the token"
+    if status == 403:  # noqa: PLR2004
+        return "; the user lacks the right to do this"
+    if 300 <= status < 400:  # noqa: PLR2004
+        return "; redirects are not followed: give the final address"
+    return ""
+
+
+def schema_in(answer: Answer) -> Schema:
+    """The schema in an answer; without a type it is Avro.
+
+    Raises:
+        RegistryError: If there is none in it.
+    """
+    match answer.json:
+        case {"schema": str(text), **rest}:
+            return Schema(text, _type(answer, rest), tuple(_references(answer, rest)))
+        case _:
+            raise unreadable(answer)
+
+
+def registered_in(answer: Answer, subject: str, sent: Schema | None = None) -> RegisteredSchema:
+    """The version in an answer; an answer without a schema means what was sent.
+
+    Raises:
+        RegistryError: If there is no id or version in it.
+    """
+    match answer.json:
+        case {"id": int(schema_id), "version": int(version), **rest}:
+            schema = sent if sent is not None and "schema" not in rest else schema_in(answer)
+            guid = rest.get("guid")
+            return RegisteredSchema(schema, schema_id, subject, version, guid if isinstance(guid, str) else None)
+        case _:
+            raise unreadable(answer)
+
+
+def _type(answer: Answer, body: Mapping[Any, Json]) -> SchemaType:
+    try:
+        return SchemaType(body.get("schemaType") or SchemaType.AVRO)
+    except ValueError as error:
+        raise unreadable(answer) from error
+
+
+def _references(answer: Answer, body: Mapping[Any, Json]) -> Iterator[Reference]:
+    references = body.get("references") or ()
+    for reference in references if isinstance(references, list | tuple) else (references,):
+        match reference:
+            case {"name": str(name), "subject": str(subject), "version": int(version)}:
+                yield Reference(name, subject, version)
+            case _:
+                raise unreadable(answer)
+
+
+def unreadable(answer: Answer) -> RegistryError:
+    """The error for an answer that succeeded and says nothing we can use."""
+    text = (
+        f"schema registry answered {answer.status} to {answer.method} {answer.url} with what no Schema Registry says: "
+        f"{answer.message[:200] or 'nothing'}"
+    )
+    return RegistryError(text, retriable=False, status=answer.status, url=answer.url)

@@ -1,0 +1,423 @@
+"""A client for any Schema Registry that speaks Confluent's REST API; the only module that knows httpx."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import structlog
+
+from eventhub.clock import Clock, SystemClock
+from eventhub.errors import IncompatibleSchema, InvalidSchema, RegistryError
+from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
+from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreadable
+from eventhub.registry.base import Compatibility, RegisteredSchema, Schema, SchemaType
+from eventhub.registry.cache import Cache
+from eventhub.registry.compatibility import parse_schema
+from eventhub.registry.embedded.app import EmbeddedRegistry
+from eventhub.registry.explain import explain
+
+log = structlog.get_logger(__name__)
+
+_BODY_BYTES = 4 << 20  # four times the largest schema: room for what a server says around it
+_START_TIMEOUT = 10.0  # seconds; a start that fails says so within 15
+_CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """A user and a password."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token, or a function that gets a fresh one; it is asked again once when the registry answers 401."""
+
+    token: str | Callable[[], Awaitable[str]] = field(repr=False)
+
+
+class HttpSchemaRegistry:
+    """A ``SchemaRegistry`` behind HTTP.
+
+    Every call has one deadline over all addresses and attempts. Schemas are kept by id, and what was registered
+    or looked up is kept by subject and schema, so that a warm service asks nothing.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        auth: Basic | Bearer | None = None,
+        timeout: float = 5.0,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Describe the registry; nothing is sent yet.
+
+        Args:
+            urls: One address or several of the same registry; user and password in them are used for their own.
+            auth: How to prove who we are, at addresses without a user of their own; None for not at all.
+            timeout: The seconds that a call may take, all attempts together.
+            tls: Whom to trust and which certificate to show; None trusts the system's authorities.
+            headers: Sent with every request, for instance ``target-sr-cluster``.
+            transport: How requests travel; None for the network.
+            clock: Where the time comes from; None for the machine's.
+
+        Raises:
+            DeclarationError: If an address is none.
+        """
+        self._addresses = parse_addresses(urls)
+        self._auth = auth
+        self._token: str | None = None
+        self._timeout = timeout
+        self._clock = clock or SystemClock()
+        self._rotation = Rotation(self._addresses, self._clock)
+        self._http = httpx.AsyncClient(
+            headers={"accept": _CONTENT_TYPE, "accept-encoding": "identity", **(headers or {})},
+            limits=httpx.Limits(max_connections=10),
+            timeout=None,  # noqa: S113 - each attempt has a deadline of ours, which a dripping server cannot stretch
+            transport=transport,
+            trust_env=False,
+            verify=tls or True,
+        )
+        self._schemas: Cache[int, Schema] = Cache(self._clock)
+        self._by_guid: Cache[str, Schema] = Cache(self._clock)
+        self._registered: Cache[tuple[str, Schema], RegisteredSchema] = Cache(self._clock)
+        self._found: Cache[tuple[str, Schema], RegisteredSchema] = Cache(self._clock)
+
+    @property
+    def url(self) -> str:
+        """The addresses, without credentials."""
+        return ",".join(address.url for address in self._addresses)
+
+    async def start(self) -> None:
+        """Make sure that the registry answers; warn if it lets every schema pass.
+
+        Raises:
+            RegistryError: Within 15 s, naming the addresses and what to try.
+        """
+        answer = await self._ask("GET", "/config", timeout=_START_TIMEOUT)
+        if answer.status == 403:  # noqa: PLR2004 - it answers; not everybody may read the config
+            return
+        if not answer.succeeded:
+            raise failure(answer)
+        match answer.json:
+            case {"compatibilityLevel": Compatibility.NONE}:
+                log.warning("eventhub.registry_checks_nothing", url=self.url, compatibility="NONE")
+            case {"compatibilityLevel": str()}:
+                pass
+            case _:
+                raise unreadable(answer)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def register(self, subject: str, schema: Schema) -> RegisteredSchema:
+        """Make the schema a version of the subject, unless it is one already.
+
+        Raises:
+            IncompatibleSchema: If the subject's compatibility level forbids it.
+            InvalidSchema: If the text is no valid schema.
+            RegistryError: If there is no proper answer in time.
+        """
+        return await self._registered.get((subject, schema), lambda: self._register(subject, schema))
+
+    async def _register(self, subject: str, schema: Schema) -> RegisteredSchema:
+        sent = _canonical(schema)
+        answer = await self._ask("POST", f"/subjects/{_part(subject)}/versions", body=_body(sent))
+        if answer.status == 409:  # noqa: PLR2004
+            raise IncompatibleSchema(subject, await self.check(subject, schema) or (answer.message,))
+        if not answer.succeeded:
+            raise failure(answer)
+        match answer.json:
+            case {"id": int(), "version": int()}:
+                registered = registered_in(answer, subject, sent)
+            case _:  # servers of before 2025 answer with the id alone
+                registered = await self._lookup(subject, schema)
+        return self._kept(registered, sent)
+
+    async def lookup(self, subject: str, schema: Schema) -> RegisteredSchema:
+        """The version of the subject that this schema is.
+
+        Raises:
+            SchemaNotFound: If the subject or the schema is not registered.
+            RegistryError: If there is no proper answer in time.
+        """
+        return await self._found.get((subject, schema), lambda: self._lookup(subject, schema))
+
+    async def _lookup(self, subject: str, schema: Schema) -> RegisteredSchema:
+        sent = _canonical(schema)
+        answer = await self._ask("POST", f"/subjects/{_part(subject)}", body=_body(sent))
+        if not answer.succeeded:
+            raise failure(answer)
+        return self._kept(registered_in(answer, subject, sent), sent)
+
+    def _kept(self, registered: RegisteredSchema, sent: Schema) -> RegisteredSchema:
+        """Remember a schema by its id, and warn if the registry took it for another one."""
+        if _canonical(registered.schema).text != sent.text:
+            log.warning(
+                "eventhub.registry_schema_differs", url=self.url, subject=registered.subject, schema_id=registered.id
+            )
+        self._schemas[registered.id] = registered.schema
+        return registered
+
+    async def schema(self, schema_id: int) -> Schema:
+        """The schema with this id.
+
+        Raises:
+            SchemaNotFound: If the registry does not know the id (yet).
+            RegistryError: If there is no proper answer in time.
+        """
+        return await self._schemas.get(schema_id, lambda: self._schema(f"/schemas/ids/{schema_id}"))
+
+    async def _schema(self, path: str) -> Schema:
+        answer = await self._ask("GET", path)
+        if not answer.succeeded:
+            raise failure(answer)
+        return schema_in(answer)
+
+    async def schema_by_guid(self, guid: str) -> Schema:
+        """The schema with this guid, which is its id in every registry.
+
+        Raises:
+            SchemaNotFound: If the registry does not know the guid (yet), or has none.
+            RegistryError: If there is no proper answer in time.
+        """
+        return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{_part(guid)}"))
+
+    async def versions(self, subject: str) -> Sequence[RegisteredSchema]:
+        """All versions of the subject that are not deleted, oldest first; empty for an unknown subject.
+
+        Raises:
+            RegistryError: If there is no proper answer in time.
+        """
+        answer = await self._ask("GET", f"/subjects/{_part(subject)}/versions")
+        if answer.status == 404:  # noqa: PLR2004
+            return ()
+        if not answer.succeeded:
+            raise failure(answer)
+        if not isinstance(answer.json, list):
+            raise unreadable(answer)
+        found = [await self._version(subject, number) for number in answer.json]
+        return tuple(version for version in found if version is not None)
+
+    async def _version(self, subject: str, number: int) -> RegisteredSchema | None:
+        """One version; None if it is gone meanwhile."""
+        answer = await self._ask("GET", f"/subjects/{_part(subject)}/versions/{number}")
+        if answer.status == 404:  # noqa: PLR2004
+            return None
+        if not answer.succeeded:
+            raise failure(answer)
+        return registered_in(answer, subject)
+
+    async def check(self, subject: str, schema: Schema) -> Sequence[str]:
+        """What would make ``register`` refuse the schema, one sentence each; empty when it would be taken.
+
+        Where the registry gives no reasons, or checks nothing beforehand, the reasons are ours.
+
+        Raises:
+            InvalidSchema: If the text is no valid schema.
+            RegistryError: If there is no proper answer in time.
+        """
+        path = f"/compatibility/subjects/{_part(subject)}/versions"
+        answer = await self._ask("POST", path, query={"verbose": "true"}, body=_body(_canonical(schema)))
+        if answer.status in {404, 405}:  # an unknown subject, or a server that cannot check against all versions
+            return await self._explain(subject, schema)
+        if not answer.succeeded:
+            raise failure(answer)
+        match answer.json:
+            case {"is_compatible": True}:
+                return ()
+            case {"is_compatible": False, "messages": [_, *_] as messages}:
+                return tuple(map(str, messages))
+            case {"is_compatible": False}:
+                silent = f"the registry at {answer.url} calls the schema incompatible and gives no reason"
+                return await self._explain(subject, schema) or (silent,)
+            case _:
+                raise unreadable(answer)
+
+    async def _explain(self, subject: str, schema: Schema) -> Sequence[str]:
+        """What our own checker says about a schema after all versions of a subject."""
+        versions = await self.versions(subject)
+        level = await self._level(subject)
+        return await explain(level, schema, versions, self._version)
+
+    async def _level(self, subject: str) -> Compatibility:
+        """The level of a subject, or of the registry where it has none."""
+        for path in (f"/config/{_part(subject)}", "/config"):
+            answer = await self._ask("GET", path, query={"defaultToGlobal": "true"})
+            match answer.json:
+                case {"compatibilityLevel": str(level)} if level in set(Compatibility):
+                    return Compatibility(level)
+                case _ if not answer.succeeded and answer.status != 404:  # noqa: PLR2004
+                    raise failure(answer)
+                case _:
+                    pass
+        return Compatibility.BACKWARD
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """Ask the addresses, one after the other and over again, until one gives a proper answer.
+
+        Raises:
+            RegistryError: If none did in time, with what happened at each.
+        """
+        request = _Request(method, path, query or {}, None if body is None else json.dumps(body).encode())
+        limit = timeout or self._timeout
+        failures: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(limit):
+                for attempt in itertools.count():
+                    wait = back_off(attempt, random.random())  # noqa: S311 - spreads load, keeps no secret
+                    for address, seconds in shares(self._rotation.order(), limit):
+                        answer = await self._try(address, request, seconds, failures)
+                        if answer is not None and not answer.retriable:
+                            return answer
+                        self._rotation.failed(address)
+                        wait = max(wait, (answer and answer.retry_after) or 0.0)
+                    await self._clock.sleep(wait)
+        except TimeoutError:
+            raise self._unreachable(limit, failures) from None
+        raise AssertionError  # pragma: no cover - the count never ends
+
+    async def _try(
+        self, address: Address, request: _Request, seconds: float, failures: dict[str, str]
+    ) -> Answer | None:
+        """One attempt at one address; None if it did not answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._send(address, request)
+                if answer.status == 401 and await self._refresh(address):  # noqa: PLR2004
+                    answer = await self._send(address, request)
+        except TimeoutError:
+            failures[address.url] = f"no answer within {seconds:.1f} s"
+        except httpx.TransportError as error:
+            failures[address.url] = _reason(error)
+        else:
+            failures[address.url] = f"answered {answer.status} {answer.message}".rstrip()
+            return answer
+        return None
+
+    async def _send(self, address: Address, request: _Request) -> Answer:
+        """Send one request and read its answer, within bounds."""
+        headers = {"content-type": _CONTENT_TYPE} if request.body is not None else {}
+        authorization = await self._authorization(address)
+        if authorization is not None:
+            headers["authorization"] = authorization
+        url = address.url + request.path
+        async with self._http.stream(
+            request.method, url, params=request.query, content=request.body, headers=headers, follow_redirects=False
+        ) as response:
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > _BODY_BYTES:
+                    msg = f"schema registry at {address.url} answers with more than {_BODY_BYTES} bytes"
+                    raise RegistryError(msg, retriable=False, status=response.status_code, url=url)
+        wait = response.headers.get("retry-after", "")
+        return Answer(url, request.method, response.status_code, bytes(body), float(wait) if wait.isdecimal() else None)
+
+    async def _authorization(self, address: Address) -> str | None:
+        """The header that proves who we are; the user in the address itself comes first."""
+        match self._auth:
+            case _ if address.username is not None:
+                return _basic(address.username, address.password)
+            case Basic(username, password):
+                return _basic(username, password)
+            case Bearer(str(token)):
+                return f"Bearer {token}"
+            case Bearer():
+                if self._token is None:
+                    await self._refresh(address)
+                return f"Bearer {self._token}"
+            case None:
+                return None
+
+    async def _refresh(self, address: Address) -> bool:
+        """Get a fresh token; False if there is no way to get one."""
+        match self._auth:
+            case Bearer(token) if address.username is None and not isinstance(token, str):
+                self._token = await token()
+                return True
+            case _:
+                return False
+
+    def _unreachable(self, limit: float, failures: Mapping[str, str]) -> RegistryError:
+        """The error when no address gave a proper answer in time."""
+        each = "; ".join(f"{url}: {reason}" for url, reason in failures.items()) or self.url
+        text = (
+            f"schema registry gave no proper answer within {limit:g} s ({each}); "
+            "check that it runs, that the address is right, and that nothing on the way blocks it"
+        )
+        return RegistryError(text, url=self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent to whichever address is tried."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes | None = field(repr=False)
+
+
+def embedded_registry(app: EmbeddedRegistry | None = None, *, clock: Clock | None = None) -> HttpSchemaRegistry:
+    """A registry inside this process, reached by the same client without a network; None makes an empty one."""
+    transport = httpx.ASGITransport(app or EmbeddedRegistry())
+    return HttpSchemaRegistry("http://embedded", transport=transport, clock=clock)
+
+
+def _reason(error: httpx.TransportError) -> str:
+    """Why a request got no answer, in a few words and without the request."""
+    cause = error.__cause__ or error
+    return f"{type(error).__name__}: {cause}"
+
+
+def _basic(username: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def _part(text: str) -> str:
+    """A part of a path; slashes in it are no separators."""
+    return quote(text, safe="")
+
+
+def _canonical(schema: Schema) -> Schema:
+    """The schema with its canonical text, so that every server gives it one id; as it is if we cannot read it."""
+    try:
+        return replace(schema, text=parse_schema(schema).text)
+    except InvalidSchema:
+        return schema  # it may refer to schemas that only the registry knows; the registry decides
+
+
+def _body(schema: Schema) -> Mapping[str, Any]:
+    """A schema as a request; Avro is what a request without a type means, to old servers too."""
+    body: dict[str, Any] = {"schema": schema.text}
+    if schema.type is not SchemaType.AVRO:
+        body["schemaType"] = schema.type.value
+    if schema.references:
+        body["references"] = [asdict(reference) for reference in schema.references]
+    return body

@@ -1,0 +1,65 @@
+"""Bounds that hold before any work is done on a schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from eventhub.errors import InvalidSchema
+
+Json: TypeAlias = Any
+"""What ``json.loads`` makes of a text: whoever takes it checks it."""
+
+SCHEMA_BYTES = 1 << 20
+"""The longest schema text that is looked at; what Kafka takes as one record by default."""
+SCHEMA_DEPTH = 64
+"""How deep types may be nested in each other."""
+REFERENCES = 256
+"""How many other schemas one schema may lean on, directly or not."""
+COMPARISONS = 200_000
+"""How many pairs of types are compared before two schemas are called too large to compare."""
+
+_JSON_DEPTH = 4 * SCHEMA_DEPTH  # a type inside a record is three levels of JSON down: object, fields, object
+
+
+def load_json(text: str) -> Json:
+    """The JSON of a schema text.
+
+    Raises:
+        InvalidSchema: If it is no JSON, or larger or deeper than allowed.
+    """
+    if len(text) > SCHEMA_BYTES or len(text.encode(errors="surrogatepass")) > SCHEMA_BYTES:
+        msg = f"schema is larger than {SCHEMA_BYTES} bytes"
+        raise InvalidSchema(msg)
+    try:
+        loaded = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(loaded, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        msg = f"schema is no JSON: {error}"
+        raise InvalidSchema(msg) from error
+    if _deeper_than(loaded, _JSON_DEPTH):
+        msg = f"schema is nested deeper than {SCHEMA_DEPTH} types"
+        raise InvalidSchema(msg)
+    return loaded
+
+
+def _refuse_constant(constant: str) -> None:
+    msg = f"{constant} is no number of JSON"
+    raise ValueError(msg)
+
+
+def _deeper_than(value: object, depth: int) -> bool:
+    """Whether JSON is nested deeper than that, found without recursion."""
+    level = [value]
+    for _ in range(depth):
+        level = [part for outer in level for part in _parts(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

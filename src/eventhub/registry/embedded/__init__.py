@@ -1,0 +1,1 @@
+"""A Schema Registry of Confluent's kind: a store, an ASGI application, and a small server."""

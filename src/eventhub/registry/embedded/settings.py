@@ -1,0 +1,137 @@
+"""The routes of compatibility levels, modes and contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from eventhub.registry.base import Compatibility
+from eventhub.registry.embedded.refused import Refused, not_permitted, subject_not_found
+from eventhub.registry.embedded.request import Request
+from eventhub.registry.embedded.state import GLOBAL, Subject
+from eventhub.registry.embedded.store import Store
+
+MODES = frozenset({"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"})
+
+
+def get_config(store: Store, _: Request) -> object:
+    """GET /config."""
+    return {"compatibilityLevel": store.level(GLOBAL).value, **(store.state.setting("config", GLOBAL) or {})}
+
+
+def put_config(store: Store, request: Request) -> object:
+    """PUT /config."""
+    return _put_config(store, GLOBAL, request)
+
+
+def delete_config(store: Store, _: Request) -> object:
+    """DELETE /config."""
+    old = store.level(GLOBAL)
+    store.set("config", GLOBAL, None)
+    return {"compatibilityLevel": old.value}
+
+
+def get_subject_config(store: Store, request: Request) -> object:
+    """GET /config/{subject}."""
+    subject = request.place
+    own = store.state.setting("config", subject)
+    if own is None and not request.flag("defaultToGlobal"):
+        message = f"Subject '{subject}' does not have subject-level compatibility configured"
+        raise Refused(40408, message)
+    return {"compatibilityLevel": store.level(subject).value, **(own or {})}
+
+
+def put_subject_config(store: Store, request: Request) -> object:
+    """PUT /config/{subject}."""
+    return _put_config(store, request.place, request)
+
+
+def _put_config(store: Store, subject: Subject, request: Request) -> object:
+    """Keep a level and whatever else a config holds, and answer with what was sent."""
+    body = dict(request.body or {})
+    level = body.pop("compatibility", None)
+    if level is None and not body:
+        raise Refused(42203, "Invalid compatibility level. Valid values are " + _listed(Compatibility))
+    if level is not None:
+        if str(level).upper() not in set(Compatibility):
+            raise Refused(42203, "Invalid compatibility level. Valid values are " + _listed(Compatibility))
+        body["compatibilityLevel"] = str(level).upper()
+    store.set("config", subject, {**(store.state.setting("config", subject) or {}), **body})
+    return request.body
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(str(name) for name in names)
+
+
+def delete_subject_config(store: Store, request: Request) -> object:
+    """DELETE /config/{subject}."""
+    subject = request.place
+    own = store.state.setting("config", subject)
+    if own is None:
+        raise subject_not_found(str(subject))
+    old = store.level(subject)
+    store.set("config", subject, None)
+    return {"compatibilityLevel": old.value, **own}
+
+
+def get_mode(store: Store, _: Request) -> object:
+    """GET /mode."""
+    return {"mode": store.mode(GLOBAL)}
+
+
+def put_mode(store: Store, request: Request) -> object:
+    """PUT /mode."""
+    return _put_mode(store, GLOBAL, request)
+
+
+def delete_mode(store: Store, _: Request) -> object:
+    """DELETE /mode."""
+    old = store.mode(GLOBAL)
+    store.set("mode", GLOBAL, None)
+    return {"mode": old}
+
+
+def get_subject_mode(store: Store, request: Request) -> object:
+    """GET /mode/{subject}."""
+    subject = request.place
+    if store.state.setting("mode", subject) is None and not request.flag("defaultToGlobal"):
+        message = f"Subject '{subject}' does not have subject-level mode configured"
+        raise Refused(40409, message)
+    return {"mode": store.mode(subject)}
+
+
+def put_subject_mode(store: Store, request: Request) -> object:
+    """PUT /mode/{subject}."""
+    return _put_mode(store, request.place, request)
+
+
+def _put_mode(store: Store, subject: Subject, request: Request) -> object:
+    mode = (request.body or {}).get("mode")
+    if mode not in MODES:
+        raise Refused(42204, "Invalid mode. Valid values are " + _listed(sorted(MODES)))
+    if mode == "IMPORT" and not request.flag("force") and _holds_schemas(store, subject):
+        reason = f"Cannot import since found existing subjects{f' in {subject}' if subject.name else ''}"
+        raise not_permitted(reason)
+    store.set("mode", subject, {"mode": mode})
+    return {"mode": mode}
+
+
+def _holds_schemas(store: Store, subject: Subject) -> bool:
+    if subject.name:
+        return bool(store.state.versions(subject))
+    return any(each.context == subject.context for each in store.state.subjects())
+
+
+def delete_subject_mode(store: Store, request: Request) -> object:
+    """DELETE /mode/{subject}."""
+    subject = request.place
+    if store.state.setting("mode", subject) is None:
+        raise subject_not_found(str(subject))
+    old = store.mode(subject)
+    store.set("mode", subject, None)
+    return {"mode": old}
+
+
+def list_contexts(store: Store, _: Request) -> object:
+    """GET /contexts."""
+    return store.state.contexts()

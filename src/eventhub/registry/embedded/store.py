@@ -1,0 +1,216 @@
+"""What the embedded registry decides: every request that changes something, as a decision over ``State``.
+
+Source: the documented behaviour of Confluent's Schema Registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eventhub.errors import InvalidSchema
+from eventhub.registry.base import Compatibility, Reference, Schema
+from eventhub.registry.compatibility import Conflict, Parsed, conflicts, parse_schema
+from eventhub.registry.compatibility.canonical import guid
+from eventhub.registry.embedded.refused import (
+    Refused,
+    invalid_schema,
+    not_permitted,
+    read_only,
+    schema_not_found,
+    subject_not_found,
+    version_not_found,
+)
+from eventhub.registry.embedded.state import (
+    GLOBAL,
+    Change,
+    Definition,
+    Removed,
+    Setting,
+    State,
+    Subject,
+    Version,
+    hidden,
+    referred,
+)
+
+Keep = Callable[[Sequence[Change]], None]
+"""Makes changes last before they are made; raises if it cannot."""
+
+_PARSED = 1_000  # schemas kept parsed; more than a request ever compares
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A schema as a client sends it."""
+
+    schema: Schema
+    metadata: Mapping[str, Any] | None = None
+    rule_set: Mapping[str, Any] | None = None
+    id: int | None = None
+    """The id it had elsewhere; only taken in mode IMPORT."""
+    version: int | None = None
+    """The version it had elsewhere; only taken in mode IMPORT."""
+
+
+class Store:
+    """The state and the only way to change it."""
+
+    def __init__(self, keep: Keep | None = None, *, incompatible_code: int = 409) -> None:
+        """Begin empty.
+
+        Args:
+            keep: Called with the changes before they are made, or None to keep them in memory only.
+            incompatible_code: The ``error_code`` of an incompatible schema; Confluent's newest servers say 40901.
+        """
+        self.state = State()
+        self._keep = keep or _forget
+        self._incompatible_code = incompatible_code
+        self._parsed: dict[tuple[str, str], Parsed] = {}
+
+    def register(self, subject: Subject, proposal: Proposal) -> Version:
+        """Make a schema a version of the subject, unless it is one already."""
+        mode = self.mode(subject)
+        if mode.startswith("READONLY"):
+            raise read_only(str(subject))
+        definition, parsed = self.define(subject, proposal)
+        if mode == "IMPORT":
+            return self._import(subject, proposal, definition)
+        if proposal.id is not None:
+            reason = f"Subject {subject} is not in import mode"
+            raise not_permitted(reason)
+        for version in self.state.versions(subject):
+            if version.definition == definition:
+                return version
+        found = self._conflicts(subject, parsed, self.state.versions(subject))
+        if found:
+            raise self._incompatible(subject, found)
+        return self._add(subject, definition, None, None)
+
+    def _incompatible(self, subject: Subject, found: Sequence[Conflict]) -> Refused:
+        details = "; ".join(map(str, found))
+        message = f'Schema being registered is incompatible with an earlier schema for subject "{subject}"'
+        return Refused(self._incompatible_code, f"{message}, details: [{details}]")
+
+    def _import(self, subject: Subject, proposal: Proposal, definition: Definition) -> Version:
+        """Take a schema with the id and the version it had elsewhere."""
+        taken = self.state.places(subject.context, proposal.id) if proposal.id is not None else []
+        if any(version.definition != definition for version in taken):
+            raise Refused(42207, f"Overwrite new schema with id {proposal.id} is not permitted.")
+        for version in self.state.versions(subject):
+            if version.definition == definition and proposal.version in {None, version.version}:
+                return version
+        return self._add(subject, definition, proposal.id, proposal.version)
+
+    def _add(self, subject: Subject, definition: Definition, schema_id: int | None, number: int | None) -> Version:
+        if schema_id is None:
+            schema_id = self.state.id_of(subject.context, definition)
+        if schema_id is None:
+            schema_id = self.state.last_id(subject.context) + 1
+        if number is None:
+            known = self.state.versions(subject, deleted=True)
+            number = known[-1].version + 1 if known else 1
+        version = Version(subject, number, schema_id, definition)
+        self._change(version)
+        return version
+
+    def lookup(self, subject: Subject, proposal: Proposal, *, deleted: bool = False) -> Version:
+        """The version of the subject that a schema is, the newest if there are several."""
+        versions = self.state.versions(subject, deleted=deleted)
+        if not versions:
+            raise subject_not_found(str(subject))
+        definition, _ = self.define(subject, proposal)
+        for version in reversed(versions):
+            if version.definition == definition:
+                return version
+        raise schema_not_found()
+
+    def version(self, subject: Subject, number: int | None, *, deleted: bool = False) -> Version:
+        """One version of a subject; None is the latest."""
+        if not self.state.versions(subject, deleted=True):
+            raise subject_not_found(str(subject))
+        versions = self.state.versions(subject, deleted=deleted)
+        if number is None:
+            if not versions:
+                raise subject_not_found(str(subject))
+            return versions[-1]
+        for version in versions:
+            if version.version == number:
+                return version
+        raise version_not_found(number)
+
+    def conflicts(self, subject: Subject, proposal: Proposal, against: Sequence[Version]) -> Sequence[Conflict]:
+        """Why the subject's level forbids a schema after some of its versions; empty if it allows it."""
+        _, parsed = self.define(subject, proposal)
+        return self._conflicts(subject, parsed, against)
+
+    def _conflicts(self, subject: Subject, new: Parsed, against: Sequence[Version]) -> Sequence[Conflict]:
+        level = self.level(subject)
+        if level is Compatibility.NONE:
+            return ()
+        return conflicts(level, new, [(version.version, self.parsed(version.definition)) for version in against])
+
+    def define(self, subject: Subject, proposal: Proposal) -> tuple[Definition, Parsed]:
+        """What a proposal would be as a registered schema."""
+        schema = proposal.schema
+        try:
+            parsed = parse_schema(schema, lambda reference: self.resolve(subject.context, reference))
+        except InvalidSchema as error:
+            raise invalid_schema(str(error)) from error
+        canonical = replace(schema, text=parsed.text)
+        its_guid = guid(parsed.text, schema.references, proposal.metadata, proposal.rule_set)
+        return Definition(canonical, its_guid, proposal.metadata, proposal.rule_set), parsed
+
+    def parsed(self, definition: Definition, context: str = GLOBAL.context) -> Parsed:
+        """A registered schema, parsed; kept for the next time."""
+        key = (definition.schema.type, definition.guid)
+        if key not in self._parsed:
+            while len(self._parsed) >= _PARSED:
+                del self._parsed[next(iter(self._parsed))]
+            self._parsed[key] = parse_schema(definition.schema, lambda reference: self.resolve(context, reference))
+        return self._parsed[key]
+
+    def resolve(self, context: str, reference: Reference) -> Schema:
+        """The schema that a reference stands for; hidden versions still count.
+
+        Raises:
+            InvalidSchema: If there is none.
+        """
+        for version in reversed(self.state.versions(referred(reference, context), deleted=True)):
+            if reference.version in {version.version, -1}:
+                return version.definition.schema
+        msg = f"no schema for reference {reference.name!r}: subject {reference.subject!r} version {reference.version}"
+        raise InvalidSchema(msg)
+
+    def level(self, subject: Subject) -> Compatibility:
+        """The compatibility level in force: the subject's own, its context's, the registry's, or BACKWARD."""
+        for place in (subject, subject.whole_context, GLOBAL):
+            config = self.state.setting("config", place)
+            if config is not None and config.get("compatibilityLevel"):
+                return Compatibility(config["compatibilityLevel"])
+        return Compatibility.BACKWARD
+
+    def mode(self, subject: Subject) -> str:
+        """The mode in force: the subject's own, its context's, the registry's, or READWRITE."""
+        for place in (subject, subject.whole_context, GLOBAL):
+            mode = self.state.setting("mode", place)
+            if mode is not None:
+                return str(mode["mode"])
+        return "READWRITE"
+
+    def set(self, table: str, subject: Subject, value: Mapping[str, Any] | None) -> None:
+        """Set or remove a config or a mode."""
+        self._change(Setting(table, subject, value))
+
+    def delete(self, versions: Sequence[Version], *, permanent: bool) -> None:
+        """Hide versions, or remove hidden ones for good, all or none."""
+        self._change(*(Removed(each.subject, each.version) if permanent else hidden(each) for each in versions))
+
+    def _change(self, *changes: Change) -> None:
+        self._keep(changes)
+        self.state.apply(changes)
+
+
+def _forget(_: Sequence[Change]) -> None:
+    """Keep nothing: the registry lives in memory."""

@@ -1,0 +1,141 @@
+"""The routes of subjects, their versions, and compatibility."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eventhub.registry.embedded.refused import Refused, read_only, subject_not_found
+from eventhub.registry.embedded.request import Raw, Request, version_answer
+from eventhub.registry.embedded.state import State, Subject, Version
+from eventhub.registry.embedded.store import Store
+
+
+def list_subjects(store: Store, request: Request) -> object:
+    """GET /subjects."""
+    wanted = (subject for subject in store.state.subjects() if shown(store.state, subject, request))
+    return request.page([str(subject) for subject in wanted if has_prefix(subject, request.text("subjectPrefix"))])
+
+
+def has_prefix(subject: Subject, prefix: str) -> bool:
+    """Whether a subject is asked for: by prefix, in the default context unless the prefix names another."""
+    if prefix.startswith(":*:"):
+        return subject.name.startswith(prefix[3:])
+    if not prefix.startswith(":."):
+        return str(subject).startswith(prefix) and not str(subject).startswith(":.")
+    return str(subject).startswith(prefix)
+
+
+def shown(state: State, subject: Subject, request: Request) -> bool:
+    """Whether a subject is asked for: the living ones, all with ``deleted``, the dead with ``deletedOnly``."""
+    alive = bool(state.versions(subject))
+    return not alive if request.flag("deletedOnly") else alive or request.flag("deleted")
+
+
+def lookup(store: Store, request: Request) -> object:
+    """POST /subjects/{subject}."""
+    return version_answer(store.lookup(request.subject, request.proposal, deleted=request.flag("deleted")))
+
+
+def delete_subject(store: Store, request: Request) -> object:
+    """DELETE /subjects/{subject}."""
+    subject, permanent = request.subject, request.flag("permanent")
+    everything, alive = store.state.versions(subject, deleted=True), store.state.versions(subject)
+    if not everything:
+        raise subject_not_found(str(subject))
+    if not alive and not permanent:
+        message = f"Subject '{subject}' was soft deleted. Set permanent=true to delete permanently"
+        raise Refused(40404, message)
+    if alive and permanent:
+        raise Refused(40405, f"Subject '{subject}' was not deleted first before being permanently deleted")
+    victims = everything if permanent else alive
+    _delete(store, victims, permanent=permanent)
+    return [version.version for version in victims]
+
+
+def list_versions(store: Store, request: Request) -> object:
+    """GET /subjects/{subject}/versions."""
+    subject = request.subject
+    only = request.flag("deletedOnly")
+    found = store.state.versions(subject, deleted=only or request.flag("deleted"))
+    numbers = [version.version for version in found if version.deleted or not only]
+    if not numbers:
+        raise subject_not_found(str(subject))
+    return request.page(numbers)
+
+
+def register(store: Store, request: Request) -> object:
+    """POST /subjects/{subject}/versions."""
+    version = store.register(request.subject, request.proposal)
+    answer = version_answer(version)
+    del answer["subject"]
+    return answer
+
+
+def get_version(store: Store, request: Request) -> object:
+    """GET /subjects/{subject}/versions/{version}."""
+    return version_answer(_version(store, request))
+
+
+def get_version_schema(store: Store, request: Request) -> object:
+    """GET /subjects/{subject}/versions/{version}/schema."""
+    return Raw(_version(store, request).definition.schema.text)
+
+
+def _version(store: Store, request: Request) -> Version:
+    return store.version(request.subject, request.version, deleted=request.flag("deleted"))
+
+
+def delete_version(store: Store, request: Request) -> object:
+    """DELETE /subjects/{subject}/versions/{version}."""
+    subject, number, permanent = request.subject, request.version, request.flag("permanent")
+    version = store.version(subject, number, deleted=number is not None)
+    place = f"Subject '{subject}' Version {version.version}"
+    if version.deleted and not permanent:
+        raise Refused(40406, f"{place} was soft deleted. Set permanent=true to delete permanently")
+    if permanent and not version.deleted:
+        raise Refused(40407, f"{place} was not deleted first before being permanently deleted")
+    _delete(store, [version], permanent=permanent)
+    return version.version
+
+
+def _delete(store: Store, versions: Sequence[Version], *, permanent: bool) -> None:
+    """Delete versions that nothing refers to."""
+    subject = versions[0].subject
+    if store.mode(subject).startswith("READONLY"):
+        raise read_only(str(subject))
+    for version in versions:
+        if store.state.referrers(version):
+            raise Refused(
+                42206, f"One or more references exist to the schema of subject {subject} version {version.version}"
+            )
+    store.delete(versions, permanent=permanent)
+
+
+def referenced_by(store: Store, request: Request) -> object:
+    """GET /subjects/{subject}/versions/{version}/referencedby."""
+    version = _version(store, request)
+    return request.page(sorted(each.id for each in store.state.referrers(version) if not each.deleted))
+
+
+def check_version(store: Store, request: Request) -> object:
+    """POST /compatibility/subjects/{subject}/versions/{version}."""
+    subject, number = request.subject, request.version
+    if number is None:
+        return _checked(store, request, store.state.versions(subject)[-1:])
+    return _checked(store, request, [store.version(subject, number)])
+
+
+def check_subject(store: Store, request: Request) -> object:
+    """POST /compatibility/subjects/{subject}/versions: what registering would say."""
+    return _checked(store, request, store.state.versions(request.subject))
+
+
+def _checked(store: Store, request: Request, against: Sequence[Version]) -> object:
+    verbose = request.flag("verbose")
+    try:
+        messages = [str(conflict) for conflict in store.conflicts(request.subject, request.proposal, against)]
+    except Refused as refused:
+        if not verbose:
+            raise
+        messages = [refused.message]
+    return {"is_compatible": not messages, **({"messages": messages} if verbose else {})}

@@ -1,0 +1,46 @@
+"""Say why a schema is incompatible where the registry only says that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from eventhub.errors import InvalidSchema
+from eventhub.registry.base import Compatibility, Reference, RegisteredSchema, Schema
+from eventhub.registry.compatibility import conflicts, parse_schema
+from eventhub.registry.compatibility.bounds import REFERENCES
+
+FetchVersion = Callable[[str, int], Awaitable[RegisteredSchema | None]]
+"""Gets one version of a subject; None if there is none."""
+
+
+async def explain(
+    level: Compatibility, schema: Schema, versions: Sequence[RegisteredSchema], fetch: FetchVersion
+) -> Sequence[str]:
+    """What our own checker says about a schema after all versions of a subject, one sentence each.
+
+    Empty if the level allows it, or if one of the schemas is beyond our understanding.
+    """
+    try:
+        known = await _referenced([schema, *(version.schema for version in versions)], fetch)
+        new = parse_schema(schema, known.__getitem__)
+        earlier = [(version.version, parse_schema(version.schema, known.__getitem__)) for version in versions]
+        return tuple(map(str, conflicts(level, new, earlier)))
+    except InvalidSchema:
+        return ()
+
+
+async def _referenced(schemas: Iterable[Schema], fetch: FetchVersion) -> Mapping[Reference, Schema]:
+    """Every schema that some schemas lean on, directly or not."""
+    known: dict[Reference, Schema] = {}
+    wanted = [reference for schema in schemas for reference in schema.references]
+    while wanted:
+        reference = wanted.pop()
+        if reference in known:
+            continue
+        version = await fetch(reference.subject, reference.version)
+        if version is None or len(known) >= REFERENCES:
+            msg = f"reference to {reference.subject} version {reference.version} cannot be resolved"
+            raise InvalidSchema(msg)
+        known[reference] = version.schema
+        wanted += version.schema.references
+    return known
