@@ -43,6 +43,8 @@ ERROR_MESSAGE = "eventhub-error-message"
 ERROR_STACK = "eventhub-error-stack"
 REPLAY_ID = "eventhub-replay-id"
 REPLAY_COUNT = "eventhub-replay-count"
+VALUE_REFERENCE = "eventhub-value-reference"
+"""Says that the value is not the record's own but JSON that tells where it is; its value names the digest in it."""
 
 _CONTENT_TYPES = {
     Format.AVRO: b"application/avro",
@@ -86,10 +88,11 @@ def read_stamp(record: Record, name: str) -> Stamp:
             text = _text(value)
             if text:
                 found[header] = text
+    time = parse_time(found.get(TIME, ""))
     identity = found.get(ID) or f"{record.topic}/{record.partition}/{record.offset}"
     return Stamp(
         id=identity,
-        time=_time(found.get(TIME), record.timestamp),
+        time=time if time is not None else record.timestamp,
         source=found.get(SOURCE, record.topic),
         type=found.get(TYPE, name),
         correlation=found.get(CORRELATION, identity),
@@ -108,18 +111,17 @@ def time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def parse_time(text: str) -> float | None:
+    """Seconds since the epoch of an RFC 3339 text, or None if it is none; a time without a zone means nothing."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo is not None else None
+
+
 def _text(value: bytes) -> str | None:
     try:
         return value.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _time(text: str | None, fallback: float) -> float:
-    if text is None:
-        return fallback
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return fallback
-    return moment.timestamp() if moment.tzinfo is not None else fallback
