@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.memory.cluster import Cluster
 from eventhub.brokers.memory.faults import Operation
+from eventhub.brokers.memory.log import Waiting, wake
 from eventhub.errors import BrokerError, OffsetOutOfRange
 from eventhub.record import Record, TopicPartition
 
-_STOP_TIMEOUT = 2.0  # seconds; the port's limit
+_STOP_TIMEOUT = 1.0  # seconds, for each of two steps; the port allows 2
 _HEARTBEATS = 5  # in each session timeout, so that a few may be lost
 
 
@@ -36,8 +37,9 @@ class MemoryConsumer:
         # What ``poll`` saw last: the ends, and when the broker answered (monotonic seconds).
         self._ends: dict[TopicPartition, int] = {}
         self._answered: dict[TopicPartition, float] = {}
-        # Who waits for a change of all this, ``start`` or ``poll``.
-        self._waiting: asyncio.Future[None] | None = None
+        self._fetching: Collection[TopicPartition] = ()
+        # Who waits for a change of all this: ``start``, ``poll``.
+        self._waiting: Waiting = []
         self._stopped = False
 
     async def start(self) -> None:
@@ -46,7 +48,7 @@ class MemoryConsumer:
         # The one task outside a task group: the port starts and stops a member in two calls.
         self._membership = asyncio.create_task(self._stay_in_group(), name=f"member {self.name}")
         # A callback, since a poll that waits would otherwise not hear that the member has failed.
-        self._membership.add_done_callback(lambda _: self._changed())
+        self._membership.add_done_callback(lambda _: wake(self._waiting))
         try:
             while not self._settled and not self._membership.done():
                 await self._wait_for_change(())
@@ -58,13 +60,13 @@ class MemoryConsumer:
     async def stop(self) -> None:
         """Leave the group; the listener does not hear of it."""
         self._stopped = True
-        self._changed()
+        wake(self._waiting)
         if self._membership is None:
             return
         self._membership.cancel()
+        await asyncio.wait([self._membership], timeout=_STOP_TIMEOUT)
         try:
             async with asyncio.timeout(_STOP_TIMEOUT):
-                await asyncio.wait([self._membership])
                 await self._cluster.request(Operation.LEAVE, self.name)
         except (BrokerError, TimeoutError):
             return  # the broker does not hear of it and throws the member out when its session expires
@@ -76,10 +78,11 @@ class MemoryConsumer:
         """The next records of these partitions, fairly shared out."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        wanted = frozenset(partitions)
         await self._cluster.request(Operation.POLL, self.name)
         while not self._stopped:
             self._raise_failure()
-            asked = [partition for partition in self._positions if partition in partitions] if self._settled else []
+            asked = [partition for partition in self._positions if partition in wanted] if self._settled else []
             if records := self._take(asked, max_records):
                 return records
             remaining = deadline - loop.time()
@@ -111,14 +114,16 @@ class MemoryConsumer:
         """Read a partition from this offset on."""
         if partition in self._positions:
             self._positions[partition] = offset
-            self._changed()
+            wake(self._waiting)
 
     def end_offset(self, partition: TopicPartition) -> int | None:
         """The partition's end as of the last poll."""
         return self._ends.get(partition)
 
     def silence(self, partition: TopicPartition) -> float | None:
-        """Seconds since a poll last asked for the partition."""
+        """Seconds since a poll last asked for the partition; 0 while one waits for its records."""
+        if partition in self._fetching:
+            return 0.0
         answered = self._answered.get(partition)
         return None if answered is None else self._cluster.clock.monotonic() - answered
 
@@ -140,15 +145,16 @@ class MemoryConsumer:
         await self._cluster.request(Operation.JOIN, self.name)
         place = await self._group.join(self.name, self._cluster.partitions(self._topics))
         self._generation = place.generation
-        self._positions = dict.fromkeys(sorted(place.partitions))
-        await self._listener.on_assigned(place.partitions)
+        self._positions = dict.fromkeys(place.partitions)
+        owned = dict.fromkeys(place.partitions).keys()  # a set with an order, so that every run is the same
+        await self._listener.on_assigned(owned)
         self._settled = True
-        self._changed()
+        wake(self._waiting)
         await place.over.wait()
         while not await self._heard():
             await self._pause_between_heartbeats()
         self._settled = False
-        await self._listener.on_revoked(place.partitions)
+        await self._listener.on_revoked(owned)
         self._positions.clear()
 
     async def _beat(self) -> None:
@@ -206,21 +212,18 @@ class MemoryConsumer:
 
     async def _wait_for_change(self, partitions: Sequence[TopicPartition], timeout: float | None = None) -> None:
         """Return when a record arrives there, when anything changes here, or after so many seconds."""
-        self._waiting = asyncio.get_running_loop().create_future()
-        logs = [self._cluster.log(partition) for partition in partitions]
-        for log in logs:
-            log.waiting.append(self._waiting)
+        change = asyncio.get_running_loop().create_future()
+        places = [self._waiting, *(self._cluster.log(partition).waiting for partition in partitions)]
+        for place in places:
+            place.append(change)
+        self._fetching = partitions
         try:
-            await asyncio.wait([self._waiting], timeout=timeout)
+            await asyncio.wait([change], timeout=timeout)
         finally:
-            for log in logs:
-                if self._waiting in log.waiting:
-                    log.waiting.remove(self._waiting)
-            self._waiting = None
-
-    def _changed(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+            self._fetching = ()
+            for place in places:
+                if change in place:
+                    place.remove(change)
 
     def _raise_failure(self) -> None:
         if error := self.failure():

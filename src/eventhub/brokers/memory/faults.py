@@ -23,9 +23,10 @@ class Operation(StrEnum):
 class Faults(Protocol):
     """The network between the clients and the broker, asked at every crossing.
 
-    Returning lets the operation pass, waiting delays it, raising a ``BrokerError`` loses it. A process that stops
-    for a while is a client whose every operation waits; one that dies is a client whose every operation raises:
-    the group finds out when its session has expired.
+    Returning lets the operation pass, waiting delays it, raising a ``BrokerError`` loses it. A process that stops for
+    a while is a client whose every operation waits. One that dies is a client whose every operation raises; the group
+    finds out when its session has expired. A lost heartbeat is sent again, a lost join ends the member with a
+    ``failure``, and whatever else is lost reaches the caller.
     """
 
     async def before(self, operation: Operation, client: str) -> None:

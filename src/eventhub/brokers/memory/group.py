@@ -9,7 +9,7 @@ on when a client's tasks are cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ class Joined(NamedTuple):
     """A member's place in a generation."""
 
     generation: int
-    partitions: frozenset[TopicPartition]
+    partitions: Collection[TopicPartition]
+    """What it is given, in order."""
     over: asyncio.Event
     """Set once the members have to join again."""
 
@@ -31,8 +32,8 @@ class Joined(NamedTuple):
 class _Member:
     """What the coordinator knows of a member."""
 
-    partitions: Sequence[TopicPartition]
-    """All partitions that it is interested in."""
+    wanted: Collection[TopicPartition]
+    """All partitions of the topics that it reads."""
     place: asyncio.Future[Joined]
     """Its place in the generation; pending while it waits for the next one."""
     session: asyncio.TimerHandle | None = None
@@ -42,11 +43,6 @@ class _Member:
     def joining(self) -> bool:
         """Whether it waits for the next generation."""
         return not self.place.done()
-
-    def end_session(self) -> None:
-        """Stop the clock on it."""
-        if self.session is not None:
-            self.session.cancel()
 
 
 class Group:
@@ -63,11 +59,11 @@ class Group:
         self._members: dict[str, _Member] = {}
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def join(self, name: str, partitions: Sequence[TopicPartition]) -> Joined:
+    async def join(self, name: str, wanted: Collection[TopicPartition]) -> Joined:
         """Wait for the next generation, at most a rebalance timeout, and take a place in it."""
         if known := self._members.get(name):
-            known.end_session()  # a member that waits for the others is not thrown out
-        member = self._members[name] = _Member(partitions, asyncio.get_running_loop().create_future())
+            _cancel(known.session)  # a member that waits for the others is not thrown out
+        member = self._members[name] = _Member(frozenset(wanted), asyncio.get_running_loop().create_future())
         self._end_generation()
         self._begin_if_all_join()
         return await member.place
@@ -76,7 +72,7 @@ class Group:
         """Give up a member's place; the others share its partitions."""
         member = self._members.pop(name, None)
         if member is not None:
-            member.end_session()
+            _cancel(member.session)
             self._end_generation()
             self._begin_if_all_join()
 
@@ -84,7 +80,7 @@ class Group:
         """Keep a member's session alive for another session timeout."""
         member = self._members.get(name)
         if member is not None and not member.joining:
-            member.end_session()
+            _cancel(member.session)
             loop = asyncio.get_running_loop()
             member.session = loop.call_later(self._session_timeout, self.leave, name)
 
@@ -119,25 +115,31 @@ class Group:
 
     def _begin(self) -> None:
         """Begin a generation with the members that wait for it."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        _cancel(self._deadline)
         for late in [name for name, member in self._members.items() if not member.joining]:
-            self._members.pop(late).end_session()
+            _cancel(self._members.pop(late).session)
         self._generation += 1
         self._over = asyncio.Event()
-        shares = assign({name: member.partitions for name, member in self._members.items()})
+        shares = assign({name: member.wanted for name, member in self._members.items()})
         for name, member in self._members.items():
             member.place.set_result(Joined(self._generation, shares[name], self._over))
             self.heartbeat(name)
 
 
-def assign(wanted: Mapping[str, Sequence[TopicPartition]]) -> Mapping[str, frozenset[TopicPartition]]:
-    """Give every partition to one of the members that want it, in turn, so that shares differ by one at most."""
-    shares: dict[str, set[TopicPartition]] = {name: set() for name in wanted}
+def assign(
+    wanted: Mapping[str, Collection[TopicPartition]],
+) -> Mapping[str, Collection[TopicPartition]]:
+    """Give every partition to one of the members that want it, the one with the fewest so far."""
+    shares: dict[str, list[TopicPartition]] = {name: [] for name in wanted}
     for partition in sorted({partition for partitions in wanted.values() for partition in partitions}):
         takers = [name for name, partitions in wanted.items() if partition in partitions]
-        shares[min(takers, key=lambda name: len(shares[name]))].add(partition)
-    return {name: frozenset(share) for name, share in shares.items()}
+        shares[min(takers, key=lambda name: len(shares[name]))].append(partition)
+    return shares
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 def _utf16_units(text: str) -> int:

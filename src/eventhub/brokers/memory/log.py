@@ -10,7 +10,18 @@ from operator import attrgetter
 from eventhub.brokers.base import TopicInfo
 from eventhub.record import ProducerRecord, Record, TopicPartition
 
+Waiting = list[asyncio.Future[None]]
+"""Polls that found nothing: each leaves its future where something may happen."""
+
 _OFFSET = attrgetter("offset")
+
+
+def wake(waiting: Waiting) -> None:
+    """Let everybody who waits look again."""
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)
+    waiting.clear()
 
 
 class PartitionLog:
@@ -22,8 +33,7 @@ class PartitionLog:
         self.records: list[Record] = []
         self.beginning = 0
         self.end = 0
-        # Polls that found nothing: each leaves its future here, the next append wakes them all.
-        self.waiting: list[asyncio.Future[None]] = []
+        self.waiting: Waiting = []
 
     def append(self, record: ProducerRecord, timestamp: float) -> int:
         """Store a record and return its offset."""
@@ -32,7 +42,7 @@ class PartitionLog:
         topic, partition = self.partition
         self.records.append(Record(topic, partition, offset, timestamp, record.key, record.value, record.headers))
         if self.waiting:
-            self._wake()
+            wake(self.waiting)
         return offset
 
     def read(self, offset: int, limit: int) -> Sequence[Record]:
@@ -60,12 +70,6 @@ class PartitionLog:
 
     def _index(self, offset: int) -> int:
         return bisect_left(self.records, offset, key=_OFFSET)
-
-    def _wake(self) -> None:
-        for poll in self.waiting:
-            if not poll.done():
-                poll.set_result(None)
-        self.waiting.clear()
 
 
 class Topic:

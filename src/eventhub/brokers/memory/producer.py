@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from eventhub.brokers.base import Outcome
 from eventhub.brokers.memory.cluster import Cluster
@@ -14,8 +15,10 @@ from eventhub.brokers.partitioner import partition_for
 from eventhub.errors import BrokerError, PublishRefused
 from eventhub.record import ProducerRecord, RecordMetadata
 
-_OVERHEAD_BYTES = 70
-"""What Kafka adds to a batch of one record: 61 bytes for the batch, a few for the record (KIP-98)."""
+_BATCH_OVERHEAD_BYTES = 61
+"""What Kafka adds to a batch of one record (KIP-98), a few bytes for the record apart."""
+
+_partition_for = lru_cache(maxsize=1024)(partition_for)  # keys come again, and hashing is the dearest part of a send
 
 
 class MemoryProducer:
@@ -40,7 +43,7 @@ class MemoryProducer:
         async with self._in_order:
             try:
                 await self._cluster.request(Operation.SEND, self._name)
-                now = self._cluster.clock.now()
+                now = _whole_milliseconds(self._cluster.clock.now())
                 outcomes = [self._write(record, now) for record in records]
                 await self._cluster.answer(Operation.SEND, self._name)
             except BrokerError as error:
@@ -48,24 +51,23 @@ class MemoryProducer:
             return outcomes
 
     def _write(self, record: ProducerRecord, now: float) -> Outcome:
-        topic = self._cluster.topics.get(record.topic)
+        """Append one record to the partition of its choice, its key's, or the next one's turn."""
+        name, key, _, _, partition, timestamp = record
+        topic = self._cluster.topics.get(name)
         if topic is None:
-            return PublishRefused(
-                f"no such topic on this broker: {record.topic}; create it first, nothing is created by sending"
-            )
+            return PublishRefused(f"no such topic on this broker: {name}; create it first, sending creates nothing")
         if refusal := _refusal(topic, record):
-            return PublishRefused(f"topic {record.topic} refuses the record: {refusal}")
-        partition = record.partition if record.partition is not None else self._partition(topic, record.key)
-        timestamp = now if record.timestamp is None else record.timestamp
-        offset = topic.logs[partition].append(record, int(timestamp * 1000) / 1000)
-        return RecordMetadata(record.topic, partition, offset)
+            return PublishRefused(f"topic {name} refuses the record: {refusal}")
+        if partition is None:
+            partition = self._next_turn(topic) if key is None else _partition_for(key, len(topic.logs))
+        offset = topic.logs[partition].append(record, now if timestamp is None else _whole_milliseconds(timestamp))
+        return RecordMetadata(name, partition, offset)
 
-    def _partition(self, topic: Topic, key: bytes | None) -> int:
-        """Kafka's choice for a key; without one the partitions take turns."""
-        if key is not None:
-            return partition_for(key, len(topic.logs))
-        self._turns[topic.info.name] += 1
-        return self._turns[topic.info.name] % len(topic.logs)
+    def _next_turn(self, topic: Topic) -> int:
+        """The partition for a record without a key: they take turns."""
+        turn = self._turns[topic.info.name]
+        self._turns[topic.info.name] = (turn + 1) % len(topic.logs)
+        return turn
 
 
 def _refusal(topic: Topic, record: ProducerRecord) -> str | None:
@@ -80,7 +82,13 @@ def _refusal(topic: Topic, record: ProducerRecord) -> str | None:
 
 
 def _size_bytes(record: ProducerRecord) -> int:
-    size = _OVERHEAD_BYTES + len(record.key or b"") + len(record.value or b"")
+    """What Kafka counts against ``max.message.bytes``, uncompressed, but for a few bytes."""
+    size = _BATCH_OVERHEAD_BYTES + len(record.key or b"") + len(record.value or b"")
     for name, value in record.headers:
         size += len(name) + len(value or b"")
     return size
+
+
+def _whole_milliseconds(timestamp: float) -> float:
+    """A time as Kafka keeps it."""
+    return round(timestamp * 1000) / 1000

@@ -11,10 +11,16 @@ from eventhub.brokers.base import METADATA_LIMIT, Broker, OffsetAndMetadata, Pro
 from eventhub.errors import BrokerError, CommitFailed
 from eventhub.record import ProducerRecord, Record, TopicPartition
 from eventhub.testing.conformance.brokers.features import Features
-from eventhub.testing.conformance.brokers.reader import DEADLINE, PARTITIONS, Reader, reading, send, share, unique
-
-_SOME_TRIPS = 10
-"""Round trips to the broker that give a client time to do what it must not do."""
+from eventhub.testing.conformance.brokers.reader import (
+    DEADLINE,
+    PARTITIONS,
+    Reader,
+    linger,
+    reading,
+    send,
+    share,
+    unique,
+)
 
 
 class MemberLaws:
@@ -58,8 +64,7 @@ class MemberLaws:
         given: list[object] = []
 
         async def watch_the_other() -> None:
-            for _ in range(_SOME_TRIPS):
-                await broker.admin.topics()
+            await linger(broker)
             given.extend(second.heard)
 
         async with reading(broker, group, topic) as first:
@@ -80,8 +85,7 @@ class MemberLaws:
         async def tempt() -> None:
             first.while_revoked = None
             await send(producer, *tempting)
-            for _ in range(_SOME_TRIPS):
-                await broker.admin.topics()
+            await linger(broker)
             polled.extend(first.records)
 
         async with reading(broker, group, topic) as first:

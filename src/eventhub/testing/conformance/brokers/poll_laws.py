@@ -12,7 +12,7 @@ from eventhub.brokers.base import Broker, OffsetRange, Producer
 from eventhub.errors import OffsetOutOfRange
 from eventhub.record import ProducerRecord, TopicPartition
 from eventhub.testing.conformance.brokers.features import Features
-from eventhub.testing.conformance.brokers.reader import DEADLINE, PARTITIONS, Reader, reading, send
+from eventhub.testing.conformance.brokers.reader import DEADLINE, PARTITIONS, Reader, linger, reading, send
 
 _SHORT = 0.2
 """Seconds that a poll is to wait in vain; clients that count in milliseconds may be 10 % early."""
@@ -43,7 +43,7 @@ class PollLaws:
         """A poll that waits returns with the first record, long before its timeout."""
         async with reading(broker, group, topic) as reader, asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
             poll = tasks.create_task(reader.consumer.poll(reader.owned, max_records=10, timeout=10 * DEADLINE))
-            await broker.admin.topics()
+            await linger(broker)
             await send(producer, ProducerRecord(topic, b"key", b"value"))
 
             assert [b"value"] == [record.value for records in (await poll).values() for record in records]
@@ -52,7 +52,7 @@ class PollLaws:
         """A poll that waits returns nothing as soon as its consumer is stopped."""
         async with reading(broker, group, topic) as reader, asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
             poll = tasks.create_task(reader.consumer.poll(reader.owned, max_records=10, timeout=10 * DEADLINE))
-            await broker.admin.topics()
+            await linger(broker)
             await reader.consumer.stop()
 
             assert {} == await poll

@@ -105,6 +105,12 @@ async def share(readers: Sequence[Reader], *, joining: Reader | None = None) -> 
             tasks.create_task(poll(reader))
 
 
+async def linger(broker: Broker) -> None:
+    """Give clients the time of a few round trips, to do what they are about to do or must not do."""
+    for _ in range(10):
+        await broker.admin.topics()
+
+
 async def send(producer: Producer, *records: ProducerRecord) -> Sequence[RecordMetadata]:
     """Write records that nothing speaks against."""
     async with asyncio.timeout(DEADLINE):

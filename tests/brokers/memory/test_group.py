@@ -1,0 +1,90 @@
+"""The coordinator shares partitions out and keeps time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventhub.brokers.memory.group import Group, assign
+from eventhub.record import TopicPartition
+
+_PARTITIONS = [TopicPartition("orders", number) for number in range(12)]
+_SHORT = 0.05  # seconds
+
+
+@given(members=st.integers(min_value=1, max_value=8), partitions=st.integers(min_value=0, max_value=12))
+def test_equal_members_get_equal_shares(members: int, partitions: int) -> None:
+    """Every partition has one owner, and no member has two more than another."""
+    shares = assign({f"member-{number}": _PARTITIONS[:partitions] for number in range(members)})
+    sizes = [len(share) for share in shares.values()]
+
+    assert _PARTITIONS[:partitions] == sorted(partition for share in shares.values() for partition in share)
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_partition_goes_to_who_reads_its_topic() -> None:
+    """A member is given no partition of a topic that it does not read."""
+    foreign = TopicPartition("stock", 0)
+
+    assert {"one": [_PARTITIONS[0]], "other": [foreign]} == assign({"one": _PARTITIONS[:1], "other": [foreign]})
+
+
+async def test_member_that_is_not_heard_of_is_thrown_out() -> None:
+    """When a session expires the generation is over, and the next one begins without that member."""
+    group = Group("inventory", session_timeout=_SHORT, rebalance_timeout=60.0)
+    first = await group.join("silent", _PARTITIONS)
+    async with asyncio.timeout(10):
+        await first.over.wait()
+        second = await group.join("other", _PARTITIONS)
+
+    assert set(_PARTITIONS) == set(second.partitions)
+    assert second.generation > first.generation
+
+
+async def test_member_that_does_not_join_in_time_is_thrown_out() -> None:
+    """A rebalance waits no longer than its timeout for a member that has not given up its partitions."""
+    group = Group("inventory", session_timeout=60.0, rebalance_timeout=_SHORT)
+    await group.join("slow", _PARTITIONS)
+    async with asyncio.timeout(10):
+        place = await group.join("other", _PARTITIONS)
+
+    assert set(_PARTITIONS) == set(place.partitions)
+
+
+async def test_member_that_waits_for_the_others_is_not_thrown_out() -> None:
+    """A session does not run while its member waits for the next generation, however long that takes."""
+    group = Group("inventory", session_timeout=_SHORT, rebalance_timeout=4 * _SHORT)
+    old = await group.join("patient", _PARTITIONS)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(group.join("slow", _PARTITIONS))
+        await old.over.wait()
+        patient = await group.join("patient", _PARTITIONS)
+
+    assert 6 == len(patient.partitions)
+    assert 6 == len(slow.result().partitions)
+
+
+async def test_member_that_gave_up_waiting_is_left_out() -> None:
+    """A member whose join was cancelled has no place in the generation that follows."""
+    group = Group("inventory", session_timeout=60.0, rebalance_timeout=_SHORT)
+    old = await group.join("first", _PARTITIONS)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        gone = tasks.create_task(group.join("gone", _PARTITIONS))
+        await old.over.wait()
+        gone.cancel()
+        await asyncio.wait([gone])
+        place = await group.join("first", _PARTITIONS)
+
+    assert set(_PARTITIONS) == set(place.partitions)
+
+
+async def test_leaving_twice_and_unknown_heartbeats_change_nothing() -> None:
+    """A group takes no notice of somebody who is not in it."""
+    group = Group("inventory", session_timeout=60.0, rebalance_timeout=60.0)
+    place = await group.join("member", _PARTITIONS)
+    group.leave("stranger")
+    group.heartbeat("stranger")
+
+    assert not place.over.is_set()
