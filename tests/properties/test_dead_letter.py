@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eventhub import headers as names
 from eventhub.record import Record
-from eventhub.runtime.dead_letter import Failure, Origin, dead_letter, read_dead_letter
+from eventhub.runtime.dead_letter import Reason, Origin, dead_letter, read_dead_letter
 
 CONTROL = [
     value
@@ -27,8 +27,8 @@ RECORDS = st.builds(
     value=st.none() | st.binary(max_size=3000),
     headers=HEADERS,
 )
-FAILURES = st.builds(
-    Failure,
+REASONS = st.builds(
+    Reason,
     group=st.text(max_size=300),
     handler=st.none() | st.text(max_size=300),
     attempt=st.integers(1, 1000),
@@ -39,10 +39,10 @@ FAILURES = st.builds(
 )
 
 
-@given(RECORDS, FAILURES, st.booleans(), st.integers(4096, 20_000))
-def test_a_letter_is_the_record_or_refers_to_it(record: Record, failure: Failure, trusted: bool, limit: int) -> None:
+@given(RECORDS, REASONS, st.booleans(), st.integers(4096, 20_000))
+def test_a_letter_is_the_record_or_refers_to_it(record: Record, reason: Reason, trusted: bool, limit: int) -> None:
     """The bytes are the original ones unless they do not fit, and then a header says so."""
-    written = dead_letter(record, failure, topic="dlt", trusted=trusted, max_bytes=limit)
+    written = dead_letter(record, reason, topic="dlt", trusted=trusted, max_bytes=limit)
     foreign = [header for header in written.headers if not header[0].startswith("eventhub-")]
     read = read_dead_letter(Record("dlt", 0, 0, 0.0, written.key, written.value, written.headers))
 
@@ -53,10 +53,10 @@ def test_a_letter_is_the_record_or_refers_to_it(record: Record, failure: Failure
     assert _bytes(written.headers) + len(written.key or b"") + len(written.value or b"") <= limit
 
 
-@given(RECORDS, FAILURES, st.booleans())
-def test_ours_are_short_unique_and_text(record: Record, failure: Failure, trusted: bool) -> None:
+@given(RECORDS, REASONS, st.booleans())
+def test_ours_are_short_unique_and_text(record: Record, reason: Reason, trusted: bool) -> None:
     """What is added is UTF-8, at most 16 KiB, and no name comes twice."""
-    written = dead_letter(record, failure, topic="dlt", trusted=trusted)
+    written = dead_letter(record, reason, topic="dlt", trusted=trusted)
     ours = [(name, value or b"") for name, value in written.headers if name.startswith("eventhub-")]
 
     assert _bytes(tuple(ours)) <= 16 * 1024
@@ -64,12 +64,12 @@ def test_ours_are_short_unique_and_text(record: Record, failure: Failure, truste
     assert all(value == value.decode().encode() for _, value in ours)
 
 
-@given(RECORDS, FAILURES)
-def test_the_origin_survives_failing_again(record: Record, failure: Failure) -> None:
+@given(RECORDS, REASONS)
+def test_the_origin_survives_failing_again(record: Record, reason: Reason) -> None:
     """However often a record of the group's own topics fails, its origin stays the first one."""
-    once = dead_letter(record, failure, topic="retry")
+    once = dead_letter(record, reason, topic="retry")
     read_again = Record("retry", 1, 2, 3.0, once.key, once.value, once.headers)
-    twice = dead_letter(read_again, failure, topic="dlt", trusted=True)
+    twice = dead_letter(read_again, reason, topic="dlt", trusted=True)
     origin = read_dead_letter(Record("dlt", 0, 0, 0.0, None, None, twice.headers)).origin
 
     assert origin is not None

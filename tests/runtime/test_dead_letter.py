@@ -13,7 +13,7 @@ from eventhub import headers as names
 from eventhub.errors import DecodeError
 from eventhub.record import ProducerRecord, Record
 from eventhub.runtime.dead_letter import (
-    Failure,
+    Reason,
     Origin,
     dead_letter,
     error_message,
@@ -38,8 +38,8 @@ class StockBusyError(Exception):
     """An error of a service."""
 
 
-def failure(error: BaseException, **changed: Any) -> Failure:
-    """A failure of the inventory's handler."""
+def reason(error: BaseException, **changed: Any) -> Reason:
+    """A reason of the inventory's handler."""
     facts: dict[str, Any] = {
         "group": "inventory",
         "handler": "reserve_stock",
@@ -48,12 +48,12 @@ def failure(error: BaseException, **changed: Any) -> Failure:
         "first_failure_at": 1_700_000_001.0,
         "failed_at": 1_700_000_672.5,
     }
-    return Failure(error=error, **(facts | changed))
+    return Reason(error=error, **(facts | changed))
 
 
 def letter(error: BaseException, record: Record = RECORD, **options: Any) -> ProducerRecord:
     """The dead letter of a record that failed with an error."""
-    return dead_letter(record, failure(error), topic="orders.inventory.dlt", **options)
+    return dead_letter(record, reason(error), topic="orders.inventory.dlt", **options)
 
 
 def as_read(written: ProducerRecord) -> Record:
@@ -129,7 +129,7 @@ def test_what_is_written_can_be_read() -> None:
 
 def test_a_record_without_a_handler_has_no_handler_header() -> None:
     """A record that cannot be decoded never reached one."""
-    written = dead_letter(RECORD, failure(DecodeError("no magic byte"), handler=None), topic="dlt")
+    written = dead_letter(RECORD, reason(DecodeError("no magic byte"), handler=None), topic="dlt")
 
     assert names.HANDLER not in dict(written.headers)
 
@@ -195,7 +195,7 @@ def test_ours_have_at_most_16_kib_in_all() -> None:
     long = "n" * 10_000
     written = dead_letter(
         RECORD._replace(topic="t" * 249, offset=2**63 - 1, headers=()),
-        failure(raised(type(long, (Exception,), {})(long)), group=long, handler=long, stage=long),
+        reason(raised(type(long, (Exception,), {})(long)), group=long, handler=long, stage=long),
         topic="dlt",
     )
 

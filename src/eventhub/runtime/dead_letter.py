@@ -36,7 +36,7 @@ _HEADER_BYTES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Reason:
     """Why a record is given up."""
 
     group: str
@@ -100,13 +100,13 @@ class DeadLetter:
 
 
 def dead_letter(
-    record: Record, failure: Failure, *, topic: str, trusted: bool = False, max_bytes: int = 1024 * 1024
+    record: Record, reason: Reason, *, topic: str, trusted: bool = False, max_bytes: int = 1024 * 1024
 ) -> ProducerRecord:
     """The record to write to a dead-letter topic, in the partition of the same number.
 
     Args:
         record: The record as it was read.
-        failure: Why it is given up.
+        reason: Why it is given up.
         topic: The dead-letter topic.
         trusted: Whether the record was read from a topic of the group itself, whose headers tell
             where it came from. Those of a stranger are dropped.
@@ -118,7 +118,7 @@ def dead_letter(
     origin = (known.origin if known else None) or Origin(
         record.topic, record.partition, record.offset, record.timestamp
     )
-    ours = _failure_headers(failure, origin)
+    ours = _failure_headers(reason, origin)
     if known is not None and known.replay_id is not None:
         ours |= {names.REPLAY_ID: known.replay_id.encode(), names.REPLAY_COUNT: b"%d" % known.replay_count}
     letters = _ever_smaller(record, topic, ours, origin)
@@ -208,22 +208,22 @@ def _field(kind: str, location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) if place == 0 or isinstance(part, int) else "*" for place, part in enumerate(location))
 
 
-def _failure_headers(failure: Failure, origin: Origin) -> dict[str, bytes]:
+def _failure_headers(reason: Reason, origin: Origin) -> dict[str, bytes]:
     """Our headers in their order, each within its limit."""
     texts = {
         names.ORIGIN_TOPIC: origin.topic,
         names.ORIGIN_PARTITION: str(origin.partition),
         names.ORIGIN_OFFSET: str(origin.offset),
         names.ORIGIN_TIMESTAMP: _date(origin.timestamp),
-        names.ORIGIN_GROUP: failure.group,
-        names.HANDLER: failure.handler,
-        names.ATTEMPT: str(failure.attempt),
-        names.FIRST_FAILURE_AT: _date(failure.first_failure_at),
-        names.FAILED_AT: _date(failure.failed_at),
-        names.ERROR_STAGE: failure.stage,
-        names.ERROR_TYPE: error_name(failure.error),
-        names.ERROR_MESSAGE: error_message(failure.error),
-        names.ERROR_STACK: error_stack(failure.error),
+        names.ORIGIN_GROUP: reason.group,
+        names.HANDLER: reason.handler,
+        names.ATTEMPT: str(reason.attempt),
+        names.FIRST_FAILURE_AT: _date(reason.first_failure_at),
+        names.FAILED_AT: _date(reason.failed_at),
+        names.ERROR_STAGE: reason.stage,
+        names.ERROR_TYPE: error_name(reason.error),
+        names.ERROR_MESSAGE: error_message(reason.error),
+        names.ERROR_STACK: error_stack(reason.error),
     }
     limits = {names.ERROR_MESSAGE: _MESSAGE_BYTES, names.ERROR_STACK: _STACK_BYTES}
     return {name: _cut(text, limits.get(name, _TEXT_BYTES)) for name, text in texts.items() if text is not None}
