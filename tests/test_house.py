@@ -24,6 +24,8 @@ MOST_PARAMETERS = 8
 
 EXTRAS = {"aiosqlite", "asyncpg", "google.protobuf", "pytest", "sqlalchemy", "testcontainers"}
 
+SLEEPERS = {"anyio", "asyncio", "time", "trio"}
+
 CAMPAIGNS = ("chaos", "conformance", "examples", "properties", "simulation", "stack", "typing")
 """Folders of tests that cross the rooms, and so mirror none."""
 
@@ -75,23 +77,25 @@ def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 
 def sleeping(source: Source) -> list[str]:
-    """A test waits for a condition, never for a time; chaos and simulation own their time."""
+    """A test waits for a condition or moves a clock by hand, never sleeps; chaos and simulation own their time."""
     if not source.path.startswith("tests/") or source.path.startswith(("tests/chaos/", "tests/simulation/")):
         return []
     return [
         f"{source.path}:{node.lineno} sleeps; wait for what the test waits for"
         for node in ast.walk(ast.parse(source.text))
-        if isinstance(node, ast.Call) and _called(node) == "sleep"
+        if isinstance(node, ast.Attribute | ast.ImportFrom) and _is_sleep(node)
     ]
 
 
-def _called(call: ast.Call) -> str | None:
-    """The last part of the name that a call names."""
-    match call.func:
-        case ast.Attribute(attr=name) | ast.Name(id=name):
-            return name
+def _is_sleep(node: ast.Attribute | ast.ImportFrom) -> bool:
+    """Whether the sleep of a library is named, as in ``asyncio.sleep`` or ``from time import sleep``."""
+    match node:
+        case ast.Attribute(value=ast.Name(id=module), attr="sleep"):
+            return module in SLEEPERS
+        case ast.ImportFrom(module=module, names=names):
+            return module in SLEEPERS and "sleep" in {alias.name for alias in names}
         case _:
-            return None
+            return False
 
 
 def mirroring_nothing(source: Source) -> list[str]:
@@ -152,8 +156,9 @@ def test_a_violation_is_seen(rule: Callable[[Source], list[str]], violation: Sou
         (too_long, Source("src/eventhub/innocent.py", "\n" * 400)),
         (too_long, Source("tests/test_innocent.py", "\n" * 401)),
         (too_wide, Source("src/eventhub/innocent.py", "def f(self, a, b, c, d, e, f, *, g, h): ...")),
-        (sleeping, Source("tests/chaos/test_innocent.py", "sleep(1)")),
-        (sleeping, Source("src/eventhub/innocent.py", "sleep(1)")),
+        (sleeping, Source("tests/chaos/test_innocent.py", "time.sleep(1)")),
+        (sleeping, Source("src/eventhub/innocent.py", "time.sleep(1)")),
+        (sleeping, Source("tests/test_innocent.py", "async def test_it(): await clock.sleep(1)")),
         (mirroring_nothing, Source("tests/test_event.py", "")),
         (mirroring_nothing, Source("tests/test_brokers.py", "")),
         (mirroring_nothing, Source("tests/properties/test_anything.py", "")),
