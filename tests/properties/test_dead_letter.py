@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eventhub import headers as names
 from eventhub.record import Record
-from eventhub.runtime.dead_letter import Reason, Origin, dead_letter, read_dead_letter
+from eventhub.runtime.dead_letter import Origin, Reason, dead_letter, read_dead_letter
 
 CONTROL = [
     value

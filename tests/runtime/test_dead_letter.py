@@ -13,8 +13,8 @@ from eventhub import headers as names
 from eventhub.errors import DecodeError
 from eventhub.record import ProducerRecord, Record
 from eventhub.runtime.dead_letter import (
-    Reason,
     Origin,
+    Reason,
     dead_letter,
     error_message,
     error_name,
