@@ -1,33 +1,70 @@
-"""The pytest fixtures of eventhub; pytest loads them by itself where eventhub is installed."""
+"""The pytest fixtures of eventhub; pytest loads them by itself where eventhub is installed.
+
+What they need is imported when they are asked for: pytest loads this module in every run, also
+where nobody wants a Kafka.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eventhub.testing.kafka.errors import KafkaUnavailable
-from eventhub.testing.kafka.shared import shared_kafka
+if TYPE_CHECKING:
+    from eventhub.testing.kafka import KafkaCluster
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap() -> Iterator[str]:
+def kafka_bootstrap(pytestconfig: pytest.Config) -> Iterator[str]:
     """The address of a real Kafka that every test process on this machine shares.
 
-    Tests on it must use topics, groups and transactional ids of their own. Where no Kafka can be
-    had the test is skipped; with ``CI=true`` in the environment it fails.
+    Tests on it use topics, groups and transactional ids of their own. Where no Kafka can be had
+    the test is skipped; with ``CI=true`` in the environment it fails.
     """
-    try:
-        with shared_kafka() as broker:
-            yield broker.bootstrap
-    except KafkaUnavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+    from eventhub.testing.kafka.shared import shared_kafka  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        with _or_skipped(pytestconfig):
+            kafka = stack.enter_context(shared_kafka())
+        yield kafka.bootstrap
 
 
 @pytest.fixture(scope="session")
 def kafka_url(kafka_bootstrap: str) -> str:
     """The same Kafka as the URL that ``Hub`` takes."""
     return f"kafka://{kafka_bootstrap}"
+
+
+@pytest.fixture(scope="session")
+def start_kafka(pytestconfig: pytest.Config) -> Callable[..., AbstractAsyncContextManager[KafkaCluster]]:
+    """Start clusters of a test's own, as `eventhub.testing.kafka.kafka` does.
+
+    Where Java or Maven is missing the test is skipped; with ``CI=true`` in the environment it fails.
+    """
+    from eventhub.testing.kafka.cluster import kafka  # noqa: PLC0415
+    from eventhub.testing.kafka.jars import cache_directory, install  # noqa: PLC0415
+    from eventhub.testing.kafka.options import wanted_version  # noqa: PLC0415
+
+    with _or_skipped(pytestconfig):
+        install(wanted_version(), cache_directory())
+    return kafka
+
+
+@contextmanager
+def _or_skipped(config: pytest.Config) -> Iterator[None]:
+    """Skip the test when the block finds no Kafka, or fail it; what the block prints is seen at once."""
+    from eventhub.testing.kafka.errors import KafkaUnavailable  # noqa: PLC0415
+
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            yield
+            return
+    except KafkaUnavailable as error:
+        reason = str(error)
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

@@ -1,16 +1,20 @@
 """A cluster of a test's own, on the real Apache Kafka."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from eventhub.testing.kafka import KafkaOptions, KafkaStartError, kafka
+from eventhub.testing.kafka import KafkaCluster, KafkaOptions, KafkaStartError
 from eventhub.testing.kafka.probe import fetch_metadata
 
-pytestmark = pytest.mark.anyio
+StartKafka = Callable[..., AbstractAsyncContextManager[KafkaCluster]]
+
+pytestmark = pytest.mark.kafka
 
 
 def _is_running(pid: int) -> bool:
@@ -21,9 +25,9 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-async def test_a_cluster_is_ready_when_the_block_begins() -> None:
+async def test_a_cluster_is_ready_when_the_block_begins(start_kafka: StartKafka) -> None:
     """The address given answers at once, as the cluster that was started."""
-    async with kafka() as cluster:
+    async with start_kafka() as cluster:
         host, _, port = cluster.bootstrap.partition(":")
         metadata = await fetch_metadata(host, int(port))
 
@@ -31,9 +35,9 @@ async def test_a_cluster_is_ready_when_the_block_begins() -> None:
     assert cluster.cluster_id == metadata.cluster_id
 
 
-async def test_nothing_is_left_after_the_block() -> None:
+async def test_nothing_is_left_after_the_block(start_kafka: StartKafka) -> None:
     """The process and the directory of a cluster end with its block."""
-    async with kafka() as cluster:
+    async with start_kafka() as cluster:
         (node,) = cluster.nodes
         directory = node.log.parent.parent
 
@@ -44,9 +48,9 @@ async def test_nothing_is_left_after_the_block() -> None:
     assert not directory.exists()
 
 
-async def test_a_killed_node_starts_again_on_its_address() -> None:
+async def test_a_killed_node_starts_again_on_its_address(start_kafka: StartKafka) -> None:
     """After a kill a node answers nobody; started again it is the same broker on the same port."""
-    async with kafka() as cluster:
+    async with start_kafka() as cluster:
         (node,) = cluster.nodes
         host, _, port = node.address.partition(":")
         first = node.pid
@@ -63,9 +67,9 @@ async def test_a_killed_node_starts_again_on_its_address() -> None:
         assert cluster.cluster_id == metadata.cluster_id
 
 
-async def test_a_paused_node_is_silent_until_it_is_resumed() -> None:
+async def test_a_paused_node_is_silent_until_it_is_resumed(start_kafka: StartKafka) -> None:
     """A paused node takes connections and answers nothing; resumed it goes on."""
-    async with kafka() as cluster:
+    async with start_kafka() as cluster:
         (node,) = cluster.nodes
         host, _, port = node.address.partition(":")
         await node.pause()
@@ -77,11 +81,11 @@ async def test_a_paused_node_is_silent_until_it_is_resumed() -> None:
     assert resumed is not None
 
 
-async def test_a_node_that_ends_at_once_tells_why() -> None:
+async def test_a_node_that_ends_at_once_tells_why(start_kafka: StartKafka) -> None:
     """A setting that Kafka refuses comes back as an error with the log's end and a log that stays."""
     options = KafkaOptions(settings={"num.io.threads": "none"})
     with pytest.raises(KafkaStartError, match=r"num\.io\.threads") as raised:
-        async with kafka(options):
+        async with start_kafka(options):
             pass
 
     assert raised.value.tail.splitlines()[-1] in raised.value.log.read_text()
@@ -90,9 +94,9 @@ async def test_a_node_that_ends_at_once_tells_why() -> None:
     raised.value.log.unlink()
 
 
-async def test_three_nodes_go_on_without_one() -> None:
+async def test_three_nodes_go_on_without_one(start_kafka: StartKafka) -> None:
     """With one of three nodes killed a topic is written and read; started again all three see one another."""
-    async with kafka(KafkaOptions(nodes=3)) as cluster:
+    async with start_kafka(KafkaOptions(nodes=3)) as cluster:
         first, second, third = cluster.nodes
         admin = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
         await admin.start()

@@ -41,13 +41,11 @@ def test_a_cut_answer_is_no_metadata() -> None:
             read_metadata(Answer(whole[:length], position=4))
 
 
-@pytest.mark.anyio
 async def test_nobody_there_is_none() -> None:
     """A port that nobody listens on has no metadata."""
     assert await fetch_metadata("127.0.0.1", 1) is None
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     "said",
     [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", struct.pack(">i", 2) + b"no", struct.pack(">i", -1)],

@@ -1,15 +1,19 @@
 """Who may come in, and what they may do: on the real Apache Kafka."""
 
 import ssl
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
-from eventhub.testing.kafka import ADMIN, Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security, User, kafka
+from eventhub.testing.kafka import ADMIN, Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security, User
 
-pytestmark = pytest.mark.anyio
+StartKafka = Callable[..., AbstractAsyncContextManager[KafkaCluster]]
+
+pytestmark = pytest.mark.kafka
 
 CLERK = User("clerk", "clerks-password")
 
@@ -43,15 +47,15 @@ async def _publish(topic: str, client: dict[str, object]) -> int:
     producer = AIOKafkaProducer(**client)
     try:
         await producer.start()
-        return (await producer.send_and_wait(topic, b"value", partition=0)).offset
+        return int((await producer.send_and_wait(topic, b"value", partition=0)).offset)
     finally:
         await producer.stop()
 
 
-async def test_a_user_may_do_what_was_allowed_and_no_more() -> None:
+async def test_a_user_may_do_what_was_allowed_and_no_more(start_kafka: StartKafka) -> None:
     """Rights are effective as soon as they are given, and gone as soon as they are taken back."""
     write = Acl(CLERK.name, Operation.WRITE, Resource.TOPIC, "orders")
-    async with kafka(KafkaOptions(security=Security.SCRAM, users=(CLERK,))) as cluster:
+    async with start_kafka(KafkaOptions(security=Security.SCRAM, users=(CLERK,))) as cluster:
         clerk = _client(cluster, CLERK)
         await _create_topic("orders", _client(cluster, ADMIN))
         with pytest.raises(TopicAuthorizationFailedError):
@@ -65,18 +69,18 @@ async def test_a_user_may_do_what_was_allowed_and_no_more() -> None:
     assert 0 == offset
 
 
-async def test_a_wrong_password_does_not_come_in() -> None:
+async def test_a_wrong_password_does_not_come_in(start_kafka: StartKafka) -> None:
     """A user with another password is refused."""
-    async with kafka(KafkaOptions(security=Security.SCRAM, users=(CLERK,))) as cluster:
+    async with start_kafka(KafkaOptions(security=Security.SCRAM, users=(CLERK,))) as cluster:
         with pytest.raises(KafkaError):
             await _publish("orders", _client(cluster, User(CLERK.name, "guessed")))
 
 
 @pytest.mark.parametrize("user", [None, ADMIN], ids=["without login", "with login"])
-async def test_a_client_that_trusts_the_authority_speaks_tls(user: User | None) -> None:
+async def test_a_client_that_trusts_the_authority_speaks_tls(start_kafka: StartKafka, user: User | None) -> None:
     """With the cluster's authority a client is served; without it, it does not trust the cluster."""
     security = Security.SCRAM_TLS if user else Security.TLS
-    async with kafka(KafkaOptions(security=security)) as cluster:
+    async with start_kafka(KafkaOptions(security=security)) as cluster:
         client = _client(cluster, user)
         await _create_topic("orders", client)
         offset = await _publish("orders", client)
@@ -86,9 +90,9 @@ async def test_a_client_that_trusts_the_authority_speaks_tls(user: User | None) 
     assert 0 == offset
 
 
-async def test_a_cluster_without_users_has_no_rights_to_give() -> None:
+async def test_a_cluster_without_users_has_no_rights_to_give(start_kafka: StartKafka) -> None:
     """Giving rights where nobody logs in is an error that says so."""
     acl = Acl(CLERK.name, Operation.READ, Resource.TOPIC, "orders")
-    async with kafka() as cluster:
+    async with start_kafka() as cluster:
         with pytest.raises(ValueError, match="No Authorizer is configured"):
             await cluster.allow(acl)

@@ -30,8 +30,8 @@ def make_certificates(directory: Path) -> Certificates:
         KafkaUnavailable: If the packages that make certificates are not installed.
     """
     try:
-        import trustme
-        from cryptography.hazmat.primitives import serialization
+        import trustme  # noqa: PLC0415 (an extra)
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (an extra)
     except ImportError as error:
         message = "a cluster with TLS needs the package trustme: pip install 'eventhub[testing]'"
         raise KafkaUnavailable(message) from error

@@ -22,12 +22,12 @@ from eventhub.testing.kafka.configuration import (
     write_node,
 )
 from eventhub.testing.kafka.errors import KafkaUnavailable, PortTaken
-from eventhub.testing.kafka.jars import Installation, install
+from eventhub.testing.kafka.jars import Installation, cache_directory, install
 from eventhub.testing.kafka.keeper import Keeper, open_keeper
 from eventhub.testing.kafka.node import Node, wait_until_ready
 from eventhub.testing.kafka.options import KafkaOptions
 from eventhub.testing.kafka.security import scram_credentials
-from eventhub.testing.kafka.storage import first_metadata
+from eventhub.testing.kafka.storage import class_archive, first_metadata
 
 _ATTEMPTS = 5
 """Ports are chosen before Kafka binds them, so another process may be faster."""
@@ -100,12 +100,18 @@ async def kafka(options: KafkaOptions | None = None) -> AsyncIterator[KafkaClust
         KafkaStartError: If a node does not come up; it carries the end of its log.
     """
     options = options or KafkaOptions()
-    installation = await asyncio.to_thread(install, options.version)
-    cluster, keeper = await start_cluster(installation, options)
+    installation = await asyncio.to_thread(install, options.version, cache_directory())
+    cluster, keeper = await start_cluster(installation, options, jvm=archived_classes(installation))
     try:
         yield cluster
     finally:
         await keeper.close()
+
+
+def archived_classes(installation: Installation) -> tuple[str, ...]:
+    """The option by which a node finds its classes in the archive, once there is one."""
+    archive = class_archive(installation)
+    return (f"-XX:SharedArchiveFile={archive}",) if archive.exists() else ()
 
 
 async def start_cluster(
@@ -157,7 +163,7 @@ def _lay_out(
     certificates = None
     if options.security.encrypted:
         certificates = make_certificates(keeper.directory / "certificates")
-    places = [_choose_place(keeper.directory, node) for node in range(1, options.nodes + 1)]
+    places = [choose_place(keeper.directory, node) for node in range(1, options.nodes + 1)]
     nodes = []
     for place in places:
         write_node(place, server_settings(place, places, options, certificates), cluster_id, checkpoint)
@@ -166,7 +172,8 @@ def _lay_out(
     return KafkaCluster(cluster_id, tuple(nodes), options, certificates)
 
 
-def _choose_place(directory: Path, node: int) -> NodePlace:
+def choose_place(directory: Path, node: int) -> NodePlace:
+    """A place for a node of this cluster, with ports that nobody has at the moment."""
     ports = random_ports()
     while not all(_is_free(port) for port in ports):
         ports = random_ports()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +15,25 @@ from eventhub.testing.kafka.security import security_settings
 
 HOST = "127.0.0.1"
 
-_FOR_TESTS: Mapping[str, object] = {
-    "auto.create.topics.enable": False,  # a typo is an error, not a topic
-    "num.partitions": 3,
+_FOR_TESTS: Mapping[str, str] = {
+    "auto.create.topics.enable": "false",  # a typo is an error, not a topic
+    "num.partitions": "3",
     # Fast: no waiting for members that will not come, for a dead node, or for a quiet quorum.
-    "group.initial.rebalance.delay.ms": 0,
-    "group.min.session.timeout.ms": 1000,
-    "broker.session.timeout.ms": 2000,
-    "broker.heartbeat.interval.ms": 300,
-    "controller.quorum.election.timeout.ms": 200,
-    "controller.quorum.election.backoff.max.ms": 200,
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "300",
+    "controller.quorum.election.timeout.ms": "200",
+    "controller.quorum.election.backoff.max.ms": "200",
     # Small: the log cleaner alone takes 128 MB by default, at once.
-    "log.cleaner.dedupe.buffer.size": 2_000_000,
-    "offsets.topic.num.partitions": 4,
-    "transaction.state.log.num.partitions": 4,
-    "share.coordinator.state.topic.num.partitions": 4,
-    "num.network.threads": 1,
-    "num.io.threads": 2,
-    "num.replica.fetchers": 1,
-    "background.threads": 2,
+    "log.cleaner.dedupe.buffer.size": "2000000",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.num.partitions": "4",
+    "num.network.threads": "1",
+    "num.io.threads": "2",
+    "num.replica.fetchers": "1",
+    "background.threads": "2",
 }
 
 _JVM = (
@@ -88,25 +87,39 @@ class NodePlace:
 
 
 def new_id() -> str:
-    """A random id as Kafka writes them: 16 bytes in unpadded, URL-safe base64."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A random id as Kafka writes them: 16 bytes in unpadded, URL-safe base64.
+
+    It never begins with "-", which Kafka's tools would take for an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def server_settings(
     place: NodePlace, cluster: Sequence[NodePlace], options: KafkaOptions, certificates: Certificates | None = None
 ) -> dict[str, str]:
     """The settings of one node of this cluster."""
-    replicas = len(cluster)
-    in_sync = 2 if replicas == 3 else 1  # one of three may be down
     settings = {
-        **_FOR_TESTS,
+        **for_tests(len(cluster)),
         "process.roles": "broker,controller",
-        "node.id": place.node,
-        "log.dirs": place.data,
+        "node.id": str(place.node),
+        "log.dirs": str(place.data),
         # Fixed voters: a quorum that is looked up needs a formatted snapshot with the voters.
         "controller.quorum.voters": ",".join(f"{one.node}@{HOST}:{one.controller_port}" for one in cluster),
         **_listeners(place, options.security.value),
         **security_settings(options.security, certificates),
+    }
+    return {**settings, **options.settings}
+
+
+def for_tests(nodes: int) -> dict[str, str]:
+    """The settings that make a cluster of so many nodes small, fast and strict."""
+    replicas = str(nodes)
+    in_sync = "1" if nodes == 1 else "2"  # one of three may be down
+    return {
+        **_FOR_TESTS,
         "default.replication.factor": replicas,
         "min.insync.replicas": in_sync,
         "offsets.topic.replication.factor": replicas,
@@ -114,9 +127,7 @@ def server_settings(
         "transaction.state.log.min.isr": in_sync,
         "share.coordinator.state.topic.replication.factor": replicas,
         "share.coordinator.state.topic.min.isr": in_sync,
-        **options.settings,
     }
-    return {name: _as_property(value) for name, value in settings.items()}
 
 
 def _listeners(place: NodePlace, protocol: str) -> dict[str, str]:
@@ -130,16 +141,12 @@ def _listeners(place: NodePlace, protocol: str) -> dict[str, str]:
     }
 
 
-def _as_property(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def java_command(
     installation: Installation, place: NodePlace, options: KafkaOptions, extra: Sequence[str] = ()
 ) -> list[str]:
     """The command that runs a node; its settings file's path is in it and nowhere else."""
     return [
-        installation.java,
+        installation.java.command,
         f"-Xmx{options.heap_mib}m",
         *_JVM,
         *extra,

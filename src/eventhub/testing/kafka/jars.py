@@ -46,18 +46,29 @@ _POM = """\
 
 
 @dataclass(frozen=True, slots=True)
+class Java:
+    """A Java that Kafka can run on.
+
+    Attributes:
+        command: The path of its ``java``.
+        build: Tells one build of one release from any other.
+    """
+
+    command: str
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """A Java and the jars of one Kafka version.
 
     Attributes:
-        java: The ``java`` command.
-        java_version: As the command says it, for example ``17.0.15``.
+        java: What runs them.
         version: Of Apache Kafka.
         directory: Where the jars are, and what is derived from them may be kept.
     """
 
-    java: str
-    java_version: str
+    java: Java
     version: str
     directory: Path
 
@@ -73,7 +84,7 @@ def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "eventhub" / "kafka"
 
 
-def install(version: str, cache: Path | None = None) -> Installation:
+def install(version: str, cache: Path, environ: Mapping[str, str] = os.environ) -> Installation:
     """The jars of this version, fetched with Maven unless the cache has them.
 
     Any number of processes may ask at once: one fetches, the others wait for it.
@@ -81,63 +92,59 @@ def install(version: str, cache: Path | None = None) -> Installation:
     Raises:
         KafkaUnavailable: If Java 17 is missing, or the jars are not cached and cannot be fetched.
     """
-    java, java_version = _find_java()
-    cache = cache or cache_directory()
+    java = find_java(environ)
     directory = cache / version
     if not directory.is_dir():
+        maven = find_maven(environ)
         cache.mkdir(parents=True, exist_ok=True)
         with locked(cache / f"{version}.lock"):
             if not directory.is_dir():
-                _fetch(version, directory)
-    return Installation(java, java_version, version, directory)
+                _fetch(maven, version, directory)
+    return Installation(java, version, directory)
 
 
-def missing_tools(version: str, cache: Path | None = None) -> list[str]:
-    """What must be installed before `install` can succeed, in the words of the error message."""
-    missing = []
-    try:
-        _find_java()
-    except KafkaUnavailable as error:
-        missing.append(str(error))
-    cached = ((cache or cache_directory()) / version).is_dir()
-    if not cached and shutil.which("mvn") is None:
-        missing.append("Maven (no `mvn` on PATH)")
-    return missing
+def find_java(environ: Mapping[str, str] = os.environ) -> Java:
+    """The Java of ``JAVA_HOME``, else of ``PATH``.
 
-
-def _find_java() -> tuple[str, str]:
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if java is None:
-        message = f"Java {_OLDEST_JAVA} or newer (no `java` on PATH)"
+    Raises:
+        KafkaUnavailable: If there is none, or it is too old for Kafka.
+    """
+    home = environ.get("JAVA_HOME")
+    command = str(Path(home, "bin", "java")) if home else shutil.which("java", path=environ.get("PATH"))
+    if command is None:
+        message = f"Java {_OLDEST_JAVA} or newer is missing: there is no java on PATH"
         raise KafkaUnavailable(message)
-    version = _java_version(java)
-    if version is None or int(version.split(".")[0]) < _OLDEST_JAVA:
-        message = f"Java {_OLDEST_JAVA} or newer ({java} is {version or 'not a Java'})"
+    build = _say_version(command)
+    release = re.search(r'version "(\d+)', build)
+    if release is None or int(release[1]) < _OLDEST_JAVA:
+        message = f"Java {_OLDEST_JAVA} or newer is missing: {command} is {build.partition(chr(10))[0] or 'no Java'}"
         raise KafkaUnavailable(message)
-    return java, version
+    return Java(command, build)
 
 
-def _java_version(java: str) -> str | None:
+def find_maven(environ: Mapping[str, str] = os.environ) -> str:
+    """The path of Maven's ``mvn``.
+
+    Raises:
+        KafkaUnavailable: If there is none.
+    """
+    command = shutil.which("mvn", path=environ.get("PATH"))
+    if command is None:
+        message = "Maven is missing, which fetches Kafka once: there is no mvn on PATH"
+        raise KafkaUnavailable(message)
+    return command
+
+
+def _say_version(java: str) -> str:
     try:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+        return subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     except OSError:
-        return None
-    found = re.search(r'version "([0-9][^"]*)"', said.stderr)
-    return found and found[1]
+        return ""
 
 
-def _fetch(version: str, directory: Path) -> None:
+def _fetch(maven: str, version: str, directory: Path) -> None:
     """Copy Kafka's jars next to their final place, then rename: a directory there is complete."""
-    maven = shutil.which("mvn")
-    if maven is None:
-        message = f"Apache Kafka {version} is not cached and Maven is missing (no `mvn` on PATH)"
-        raise KafkaUnavailable(message)
-    print(
-        f"fetching Apache Kafka {version} with Maven, once, about 10 s",
-        file=sys.stderr,
-        flush=True,
-    )
+    sys.stderr.write(f"fetching Apache Kafka {version} with Maven, once, about 10 s\n")
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=directory.parent) as work:
         pom, jars = Path(work, "pom.xml"), Path(work, "jars")
         pom.write_text(_POM.format(version=version))
@@ -154,6 +161,6 @@ def _run_maven(command: list[str], version: str) -> None:
         message = f"Maven did not fetch Apache Kafka {version} in {_MAVEN_TIMEOUT:.0f} s: {advice}"
         raise KafkaUnavailable(message) from error
     except subprocess.CalledProcessError as error:
-        said = next((line for line in error.stdout.splitlines() if "ERROR" in line), "")
+        said = next((line for line in error.stdout.splitlines() if "ERROR" in line), "nothing")
         message = f"Maven could not fetch Apache Kafka {version}: {advice}; it said: {said}"
         raise KafkaUnavailable(message) from error

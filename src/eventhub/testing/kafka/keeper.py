@@ -23,6 +23,7 @@ class Keeper:
 
     Attributes:
         directory: The cluster's; it is removed at the end.
+        pid: Of the keeper's own process.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Keeper:
         pipe: asyncio.ReadTransport,
     ) -> None:
         self.directory = directory
-        self._pid = pid
+        self.pid = pid
         self._orders = orders
         self._events = events
         self._pipe = pipe
@@ -75,8 +76,12 @@ class Keeper:
             while await self._events.readline():
                 pass
             with contextlib.suppress(ChildProcessError):  # somebody waits for all children
-                os.waitpid(self._pid, 0)
+                os.waitpid(self.pid, 0)  # noqa: ASYNC222 (it closed its output, so it is at its end)
         self._pipe.close()
+
+    def keep(self, made: Path, at: Path) -> None:
+        """Have a file kept that a node makes at its end, within the grace."""
+        self._order(keep={"made": str(made), "at": str(at)})
 
     async def share(self, file: Path, text: str, users: Path) -> None:
         """Let the nodes live until their last user ends, and leave them.
@@ -104,7 +109,7 @@ class Keeper:
         line = await self._events.readline()
         if not line:  # the keeper was killed, and the nodes with it
             self._exits.update(dict.fromkeys(self._pids, -9))
-            message = f"the process that keeps the Kafka nodes (pid {self._pid}) has ended"
+            message = f"the process that keeps the Kafka nodes (pid {self.pid}) has ended"
             raise ConnectionError(message)
         event = json.loads(line)
         self._shared = self._shared or "shared" in event
@@ -126,6 +131,16 @@ async def open_keeper(directory: Path, *, alive: int | None = None, grace: float
             longer shared; None for a cluster that ends with this process.
         grace: Seconds that the nodes get to end by themselves; 0 kills them.
     """
+    pid, orders, events = _spawn(directory, grace, alive)
+    reader = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(events, "rb", 0)
+    )
+    return Keeper(directory, pid, orders, reader, pipe)
+
+
+def _spawn(directory: Path, grace: float, alive: int | None) -> tuple[int, int, int]:
+    """Start the keeper's process: its pid, and our ends of the pipes to it and from it."""
     orders_end, orders = os.pipe()
     events, events_end = os.pipe()
     command = [sys.executable, "-I", "-S", keeper_main.__file__, str(directory), str(grace)]
@@ -138,8 +153,4 @@ async def open_keeper(directory: Path, *, alive: int | None = None, grace: float
     pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=files)
     os.close(orders_end)
     os.close(events_end)
-    reader = asyncio.StreamReader()
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(events, "rb", 0)
-    )
-    return Keeper(directory, pid, orders, reader, pipe)
+    return pid, orders, events

@@ -8,6 +8,7 @@ Lines in, as JSON, until the end of the input:
     {"node": 1, "command": ["java", ...], "log": "/tmp/.../node-1/server.log"}
     {"node": 1, "signal": 19}
     {"share": {"file": "broker.json", "text": "...", "users": "users.lock"}}
+    {"keep": {"made": "/tmp/.../classes.jsa", "at": "/home/.../classes.jsa"}}
 Lines out:
     {"node": 1, "pid": 4711}
     {"node": 1, "signalled": 19}
@@ -61,39 +62,53 @@ class Keeper:
     def __init__(self) -> None:
         # Changed by the main thread alone; the others only wait for one process each.
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self._keepsakes: list[tuple[Path, Path]] = []
         self.sharing: Sharing | None = None
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Start a node, send a signal to one, or share them with other processes."""
-        if "share" in order:
-            self.sharing = Sharing(**order["share"])
-            _write(Path(self.sharing.file), self.sharing.text)
-            _say(shared=True)
-            return
-        node = order["node"]
-        if "command" in order:
-            self._nodes[node] = process = _start(order["command"], Path(order["log"]))
-            _say(node=node, pid=process.pid)
-            threading.Thread(target=_report_exit, args=(node, process), daemon=True).start()
-        else:
-            self._nodes[node].send_signal(order["signal"])
-            _say(node=node, signalled=order["signal"])
+        """Do what one line says."""
+        match order:
+            case {"node": node, "command": command, "log": log}:
+                self._nodes[node] = process = _start(command, Path(log))
+                _say(node=node, pid=process.pid)
+                threading.Thread(target=_report_exit, args=(node, process), daemon=True).start()
+            case {"node": node, "signal": number}:
+                self._nodes[node].send_signal(number)
+                _say(node=node, signalled=number)
+            case {"keep": {"made": made, "at": at}}:
+                self._keepsakes.append((Path(made), Path(at)))
+            case {"share": sharing}:
+                self.sharing = Sharing(**sharing)
+                _write(Path(self.sharing.file), self.sharing.text.encode())
+                _say(shared=True)
+            case _:
+                message = f"no order of a keeper: {order}"
+                raise ValueError(message)
 
     def any_running(self) -> bool:
         """Whether at least one node is there."""
         return any(process.poll() is None for process in self._nodes.values())
 
     def end(self, grace: float) -> None:
-        """End every node, with this many seconds to do it themselves."""
-        deadline = time.monotonic() + grace
+        """End every node, with this many seconds to do it themselves; keep what they made."""
         for process in self._nodes.values():
             process.send_signal(signal.SIGTERM if grace else signal.SIGKILL)
-        for process in self._nodes.values():
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()) if grace else None)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        deadline = time.monotonic() + grace
+        in_time = [_ended_by(deadline, process) for process in self._nodes.values()]
+        if all(in_time):
+            for made, at in self._keepsakes:
+                if made.exists():
+                    _write(at, made.read_bytes())
+
+
+def _ended_by(deadline: float, process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True
 
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -127,10 +142,10 @@ def _say(**event: Any) -> None:
         os.write(1, json.dumps(event).encode() + b"\n")
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, content: bytes) -> None:
     """Write a file that is never seen half written."""
-    draft = file.with_suffix(".draft")
-    draft.write_text(text)
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.write_bytes(content)
     draft.rename(file)
 
 

@@ -9,14 +9,14 @@ _ANONYMOUS = "ANONYMOUS"
 """Whom brokers take one another for: only the clients' listener asks for a name."""
 
 
-def security_settings(security: Security, certificates: Certificates | None) -> dict[str, object]:
+def security_settings(security: Security, certificates: Certificates | None) -> dict[str, str]:
     """The settings of the listener ``CLIENT`` and of what its clients may do.
 
     Args:
         security: How clients come in.
         certificates: None where there is no TLS.
     """
-    settings: dict[str, object] = {}
+    settings: dict[str, str] = {}
     if security.with_users:
         settings |= _users()
     if certificates:
@@ -24,7 +24,7 @@ def security_settings(security: Security, certificates: Certificates | None) -> 
     return settings
 
 
-def _users() -> dict[str, object]:
+def _users() -> dict[str, str]:
     return {
         "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "listener.name.client.scram-sha-512.sasl.jaas.config": (
@@ -32,17 +32,17 @@ def _users() -> dict[str, object]:
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": f"User:{ADMIN.name};User:{_ANONYMOUS}",
-        "allow.everyone.if.no.acl.found": False,
+        "allow.everyone.if.no.acl.found": "false",
     }
 
 
-def _tls(certificates: Certificates) -> dict[str, object]:
+def _tls(certificates: Certificates) -> dict[str, str]:
     return {
         # PEM needs no Java key store, hence no keytool.
         "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": certificates.broker,
+        "ssl.keystore.location": str(certificates.broker),
         "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": certificates.ca,
+        "ssl.truststore.location": str(certificates.ca),
         "ssl.client.auth": "requested",
     }
 
