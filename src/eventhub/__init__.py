@@ -1,3 +1,60 @@
 """The event backbone for Python services on Apache Kafka."""
 
-__all__: list[str] = []
+from eventhub.errors import (
+    BrokerError,
+    DeclarationError,
+    DecodeError,
+    EventHubError,
+    HandlerTimeout,
+    IncompatibleSchema,
+    InfrastructureError,
+    PublishUncertain,
+    RecordError,
+    RegistryError,
+    SchemaMismatch,
+)
+from eventhub.event import Event, Format, Stamp, SubjectName
+from eventhub.handler import Context, Handler, Middleware
+from eventhub.hub import Hub
+from eventhub.retry import Exhausted, Retry
+from eventhub.run import run
+from eventhub.runtime.options import Options, Start
+from eventhub.service import Limits, Service
+from eventhub.settings import Security, Settings
+from eventhub.source import SourceContext, produces
+from eventhub.subscription import Ordering, subscribe
+
+__all__ = [
+    "BrokerError",
+    "Context",
+    "DeclarationError",
+    "DecodeError",
+    "Event",
+    "EventHubError",
+    "Exhausted",
+    "Format",
+    "Handler",
+    "HandlerTimeout",
+    "Hub",
+    "IncompatibleSchema",
+    "InfrastructureError",
+    "Limits",
+    "Middleware",
+    "Options",
+    "Ordering",
+    "PublishUncertain",
+    "RecordError",
+    "RegistryError",
+    "Retry",
+    "SchemaMismatch",
+    "Security",
+    "Service",
+    "Settings",
+    "SourceContext",
+    "Stamp",
+    "Start",
+    "SubjectName",
+    "produces",
+    "run",
+    "subscribe",
+]

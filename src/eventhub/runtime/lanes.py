@@ -18,9 +18,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from eventhub.runtime.partition import Lane, Partition
+from eventhub.runtime.places import Places
 from eventhub.subscription import Ordering
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from eventhub.clock import Clock
     from eventhub.record import Record
-    from eventhub.runtime.partition import Partition
 
     Process = Callable[[Record, Partition], Awaitable[None]]
     Batch = tuple[Partition, Sequence[Record]]
@@ -39,31 +39,12 @@ BUDGET = 0.005  # seconds between two yields to the loop: the client's heartbeat
 CANCEL_GRACE = 1.0  # seconds for a handler to end once cancelled; one that swallows it can no longer do harm
 
 
-@dataclass(slots=True, eq=False)
-class Lane:
-    """A key under way: the record in hand, and those that wait behind it."""
-
-    partition: Partition
-    key: Hashable
-    record: Record | None
-    """The record in hand, or None between two."""
-    since: float
-    """Monotonic time at which the record in hand was taken up."""
-    queue: deque[Record] = field(default_factory=deque)
-    task: asyncio.Task[None] | None = None
-    placed: bool = False
-    """Whether it occupies one of the places to run."""
-    parked: bool = False
-    """Whether the record in hand rests until its next attempt."""
-
-
 class Lanes:
     """Runs ``process`` for every record that is fed, in order within each lane."""
 
     def __init__(self, process: Process, *, concurrency: int, clock: Clock) -> None:
         """Make lanes of which at most ``concurrency`` run at the same time."""
         self._process = process
-        self._concurrency = concurrency
         self._clock = clock
         self._context: Context = copy_context()
         # The burst: what was fed and not taken up, and who takes it up.
@@ -76,8 +57,7 @@ class Lanes:
         self._hungry: asyncio.Future[None] | None = None
         # The lanes: every task that carries a record, and who waits for a place to run.
         self._tasks: dict[asyncio.Task[None], Lane | None] = {}
-        self._running = 0
-        self._places: deque[asyncio.Future[None]] = deque()
+        self._places = Places(concurrency)
         self._room = asyncio.Event()
         self._stopped = False
         self.failure: BaseException | None = None
@@ -113,7 +93,7 @@ class Lanes:
     @property
     def running(self) -> int:
         """Handlers that are suspended in a place to run."""
-        return self._running
+        return self._places.taken
 
     @property
     def lanes(self) -> list[Lane]:
@@ -195,12 +175,12 @@ class Lanes:
     async def _take_inline(self, turn: int) -> bool:
         """Process records in this task; True once another lead has taken over."""
         process, monotonic, base = self._process, self._clock.monotonic, self._context
-        loop = asyncio.get_running_loop()
+        loop, places = asyncio.get_running_loop(), self._places
         loop.call_soon(self._trip, turn)
         deadline = monotonic() + BUDGET
         for item in self._items:
             partition, record, key = item
-            if key in partition.lanes or self._running >= self._concurrency:
+            if key in partition.lanes or places.taken >= places.limit:
                 if not await self._admit(partition, record, key):
                     continue
                 loop.call_soon(self._trip, turn)
@@ -210,7 +190,7 @@ class Lanes:
                 await self._go_on(self._own_lane())
                 return True
             self._current = None
-            partition.offsets.passed(record.offset)
+            partition.offsets.next = record.offset + 1  # passed(), without the call
             if copy_context() != base:  # the handler left something behind that the next must not see
                 self._spawn_lead()
                 return True
@@ -225,7 +205,7 @@ class Lanes:
         if key in partition.lanes:
             self._queue_behind(partition.lanes[key], record)
             return False
-        await self._place()
+        await self._places.free()
         return not partition.draining
 
     def _trip(self, turn: int) -> None:
@@ -243,7 +223,7 @@ class Lanes:
         """Start a task for each record whose key is free."""
         deadline = self._clock.monotonic() + BUDGET
         for partition, record, key in self._items:
-            busy = key in partition.lanes or self._running >= self._concurrency
+            busy = key in partition.lanes or self._places.taken >= self._places.limit
             if busy and not await self._admit(partition, record, key):
                 continue
             lane = self._open(partition, record, key)
@@ -293,7 +273,7 @@ class Lanes:
     def _open(self, partition: Partition, record: Record, key: Hashable) -> Lane:
         lane = partition.lanes[key] = Lane(partition, key, record, self._clock.monotonic(), placed=True)
         self._begin(partition, record)
-        self._running += 1
+        self._places.take()
         return lane
 
     def _queue_behind(self, lane: Lane, record: Record) -> None:
@@ -353,34 +333,14 @@ class Lanes:
     # -- places to run, and tasks -----------------------------------------------------------------
 
     async def _take_place(self, lane: Lane) -> None:
-        await self._place()
+        await self._places.free()
+        self._places.take()
         lane.placed = True
-        self._running += 1
 
     def _give_place(self, lane: Lane) -> None:
         if lane.placed:
             lane.placed = False
-            self._running -= 1
-            self._wake_one()
-
-    async def _place(self) -> None:
-        """Return when fewer handlers run than may."""
-        while self._running >= self._concurrency:
-            waiter = asyncio.get_running_loop().create_future()
-            self._places.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
-                    self._wake_one()  # the place was given to us; somebody else can have it
-                raise
-
-    def _wake_one(self) -> None:
-        while self._places:
-            waiter = self._places.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+            self._places.give()
 
     def _spawn_lead(self) -> None:
         self._turn += 1

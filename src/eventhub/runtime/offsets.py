@@ -5,12 +5,7 @@ Pure: nothing here waits, asks or commits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from eventhub.runtime.offset_map import OffsetMap
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Offsets:
@@ -23,13 +18,14 @@ class Offsets:
     Source: KIP-98 (transaction markers take offsets).
     """
 
-    __slots__ = ("_known", "_unfinished", "next")
+    __slots__ = ("_attempts", "_known", "_unfinished", "next")
 
     def __init__(self, start: int, known: OffsetMap | None = None) -> None:
         """Start before an offset, with what a predecessor had finished beyond it, or None."""
         self.next = start
         """One past the last record that was delivered and is not under way in turn."""
-        self._unfinished: dict[int, int] = {}  # offset -> attempts made; in the order of offsets
+        self._unfinished: dict[int, None] = {}  # in the order of offsets
+        self._attempts: dict[int, int] = {}
         self._known = known
 
     def passed(self, offset: int) -> None:
@@ -38,7 +34,7 @@ class Offsets:
 
     def begin(self, offset: int) -> None:
         """Note that a record was delivered and will be finished later."""
-        self._unfinished[offset] = self._known.attempts.get(offset, 0) if self._known is not None else 0
+        self._unfinished[offset] = None
         self.next = offset + 1
 
     def finish(self, offset: int) -> None:
@@ -48,17 +44,16 @@ class Offsets:
             KeyError: If it was not begun, or is finished already.
         """
         del self._unfinished[offset]
+        self._attempts.pop(offset, None)
 
     def failed(self, offset: int, attempts: int) -> None:
-        """Note how many attempts at a record that was begun have failed."""
-        if offset in self._unfinished:
-            self._unfinished[offset] = attempts
+        """Note how many attempts at a record have failed; it will be begun and finished, not passed."""
+        self._attempts[offset] = attempts
 
     def attempts(self, offset: int) -> int:
         """How many attempts at a record have failed so far, here or before the last restart."""
-        if offset in self._unfinished:
-            return self._unfinished[offset]
-        return self._known.attempts.get(offset, 0) if self._known is not None else 0
+        before = self._known.attempts.get(offset, 0) if self._known is not None else 0
+        return self._attempts.get(offset, before)
 
     def was_finished(self, offset: int) -> bool:
         """Whether a predecessor finished the record already."""
@@ -86,16 +81,12 @@ class Offsets:
         base = self.committable
         end = self.next
         unfinished = set(self._unfinished)
-        attempts = {offset: made for offset, made in self._unfinished.items() if made}
+        attempts = {offset: made for offset in unfinished if (made := self.attempts(offset))}
         if self.resuming and self._known is not None:
             end = self._known.end
-            unfinished.update(self._still_to_come())
-            attempts |= {offset: made for offset, made in self._known.attempts.items() if offset >= self.next}
+            still_to_come = {offset for offset in self._known.unfinished if offset >= self.next}
+            unfinished |= still_to_come
+            attempts |= {offset: made for offset, made in self._known.attempts.items() if offset in still_to_come}
         if not attempts and end - base == len(unfinished):
             return None
         return OffsetMap(base=base, end=end, unfinished=frozenset(unfinished), attempts=attempts)
-
-    def _still_to_come(self) -> Iterator[int]:
-        """The offsets that a predecessor left unfinished and that were not delivered again yet."""
-        known = self._known
-        return (offset for offset in known.unfinished if offset >= self.next) if known is not None else iter(())

@@ -1,7 +1,9 @@
-"""One partition in the hands of one worker, from its assignment to its revocation."""
+"""One partition in the hands of one worker, from its assignment to its revocation, and its keys under way."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,7 @@ from eventhub.subscription import Ordering
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from eventhub.record import TopicPartition
-    from eventhub.runtime.lanes import Lane
+    from eventhub.record import Record, TopicPartition
     from eventhub.runtime.offsets import Offsets
 
 
@@ -45,3 +46,21 @@ class Partition:
         metadata = (encode_map(done_beyond) or "") if done_beyond is not None else ""
         due = OffsetAndMetadata(self.offsets.committable, metadata)
         return due if due != self.committed else None
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """A key under way: the record in hand, and those that wait behind it."""
+
+    partition: Partition
+    key: Hashable
+    record: Record | None
+    """The record in hand, or None between two."""
+    since: float
+    """Monotonic time at which the record in hand was taken up."""
+    queue: deque[Record] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+    placed: bool = False
+    """Whether it occupies one of the places to run."""
+    parked: bool = False
+    """Whether the record in hand rests until its next attempt."""

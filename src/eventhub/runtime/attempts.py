@@ -1,4 +1,4 @@
-"""What is known of a record that failed, from its first failure until it is done with.
+"""The attempts at a record that failed, from its first failure until it is done with.
 
 Its decisions are pure but for the clock that it was given.
 """
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 from eventhub.errors import PublishRefused, RecordError, SchemaNotFound
 from eventhub.retry import Fate, Retry, backoff
+from eventhub.runtime.dead_letter import Reason
 
 if TYPE_CHECKING:
     from eventhub.clock import Clock
 
 
-class Failure:
-    """A record's failures so far."""
+class Attempts:
+    """The failed attempts at one record so far."""
 
-    def __init__(self, error: BaseException, attempt: int, clock: Clock) -> None:
-        """Start with the first error and the number of the attempt that met it, counted from 1."""
-        self.error = error
-        """What the latest attempt met."""
+    error: BaseException
+    """What the latest attempt met."""
+
+    def __init__(self, attempt: int, clock: Clock) -> None:
+        """Start with the number of the attempt that failed first, counted from 1."""
         self.attempt = attempt
         """The number of the latest attempt, or of the next one while it is waited for."""
         self.first_at = clock.now()
@@ -47,6 +49,18 @@ class Failure:
         """Count nothing, since nobody is to blame; returns the seconds to wait."""
         self._pauses += 1
         return backoff(self._pauses, jitter=jitter)
+
+    def reason(self, group: str, handler: str | None) -> Reason:
+        """What the dead letter says."""
+        return Reason(
+            group=group,
+            handler=handler,
+            attempt=self.attempt,
+            error=self.error,
+            stage=self.stage,
+            first_failure_at=self.first_at,
+            failed_at=self._clock.now(),
+        )
 
     @property
     def stage(self) -> str:

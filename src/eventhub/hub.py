@@ -1,0 +1,247 @@
+"""A hub: a connection that publishes events and serves services."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from eventhub.brokers.base import Broker, NewTopic
+from eventhub.brokers.kafka import KafkaBroker
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.clock import Clock
+from eventhub.codecs.serde import Reader, Serde
+from eventhub.errors import DeclarationError
+from eventhub.event import Event, event_info
+from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
+from eventhub.runtime.options import Options
+from eventhub.runtime.publisher import Publisher
+from eventhub.runtime.sources import fresh_stamp
+from eventhub.runtime.supervisor import Supervisor
+from eventhub.runtime.worker import Wiring
+from eventhub.service import Service, check_subjects, dead_letter_topic
+from eventhub.settings import Security
+
+if TYPE_CHECKING:
+    from eventhub.record import RecordMetadata
+    from eventhub.registry.base import SchemaRegistry
+
+PUBLISH_BATCH = 500  # events of publish_many that are encoded before they are sent: bounds memory, keeps the loop free
+
+
+class Hub:
+    """The assembly of a broker, a Schema Registry and what runs on them.
+
+    Use it as an async context manager::
+
+        async with Hub("kafka://localhost:9092", registry="http://localhost:8081") as hub:
+            await hub.publish(OrderCreated(order_id="o-1", sku="tea", quantity=2))
+    """
+
+    def __init__(
+        self,
+        broker: str | Broker = "memory://",
+        *,
+        registry: str | SchemaRegistry | None = None,
+        source: str = "hub",
+        security: Security = Security(),  # noqa: B008 - a frozen value
+        client: Mapping[str, Any] | None = None,
+        auto_register: bool | None = None,
+        provision: bool | None = None,
+        options: Options = Options(),  # noqa: B008 - a frozen value
+    ) -> None:
+        """Declare a hub; nothing is opened before it is entered.
+
+        Args:
+            broker: ``memory://``, ``kafka://host:port[,host:port...]``, or a broker of your own.
+            registry: ``embedded``, the registry's URL (several with commas), or a registry of your own.
+                ``memory://`` has the embedded one unless told otherwise; a Kafka needs one that is served.
+            source: Who publishes: the CloudEvents ``source`` of events published through ``publish``.
+            security: Credentials and certificates for ``kafka://``.
+            client: Tuning for the Kafka client; options that would break a promise are refused.
+            auto_register: Whether schemas of written events are registered at start, or only looked up;
+                None for: registered in the embedded registry, looked up in any other.
+            provision: Whether missing topics are created at start; None for: only on ``memory://``.
+            options: Times and bounds of the runtime.
+
+        Raises:
+            DeclarationError: If the addresses do not fit together.
+        """
+        local = isinstance(broker, str) and broker.startswith("memory://")
+        embedded = registry == "embedded" or (registry is None and local)
+        if registry is None and not local:
+            msg = 'a hub needs a Schema Registry: registry="http://localhost:8081"; "eventhub registry" serves one'
+            raise DeclarationError(msg)
+        if embedded and isinstance(broker, str) and not local:
+            msg = (
+                'registry="embedded" lives in one process, but processes on Kafka need one that they share, or one id '
+                'would mean two schemas; serve it with "eventhub registry" and pass its URL'
+            )
+            raise DeclarationError(msg)
+        self.broker: Broker = _broker(broker, security, client, options.clock) if isinstance(broker, str) else broker
+        """The broker; its ports are public."""
+        self.registry: SchemaRegistry = _registry("embedded" if registry is None else registry)
+        """The Schema Registry."""
+        self._source = source
+        self._provision = provision if provision is not None else local
+        self._options = options
+        self._serde = Serde(self.registry, auto_register=auto_register if auto_register is not None else embedded)
+        self._publisher = Publisher(self.broker.producer(), self._serde)
+        self.supervisors: list[Supervisor] = []
+        """The services that are being served."""
+
+    async def __aenter__(self) -> Self:
+        """Connect to the registry and the broker.
+
+        Raises:
+            RegistryError: If the registry does not answer; within 15 s, naming the address and what to try.
+            BrokerError: The same for the broker.
+        """
+        await self.registry.start()
+        await self.broker.start()
+        await self._publisher.producer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect; what was published is confirmed or was reported as uncertain."""
+        await self._publisher.producer.stop()
+        await self.broker.stop()
+        await self.registry.stop()
+
+    # -- publishing -------------------------------------------------------------------------------
+
+    async def publish(self, event: Event) -> RecordMetadata:
+        """Publish an event; returns once all in-sync replicas have it.
+
+        Raises:
+            BrokerError: If it was not taken; ``PublishUncertain`` if it may have been.
+            SchemaMismatch: If a value has no place in the schema.
+            DeclarationError: If the event's topic does not exist, or two events share its subject.
+        """
+        return (await self.publish_many((event,)))[0]
+
+    async def publish_many(self, events: Iterable[Event]) -> Sequence[RecordMetadata]:
+        """Publish events, those of one key in order; returns once all are acknowledged.
+
+        Raises:
+            BrokerError: As for ``publish``; events before and after the failed one may have been taken.
+        """
+        metadata: list[RecordMetadata] = []
+        batch: list[Event] = []
+        for event in events:
+            batch.append(event)
+            if len(batch) == PUBLISH_BATCH:
+                metadata += await self._publish(batch)
+                batch = []
+        return metadata + await self._publish(batch) if batch else metadata
+
+    async def _publish(self, events: Sequence[Event]) -> list[RecordMetadata]:
+        new = [kind for kind in dict.fromkeys(type(event) for event in events) if not self._serde.prepared(kind)]
+        if new:
+            await self._prepare(writes=new)
+        now = self._options.clock.now()
+        records = [self._publisher.record(event, fresh_stamp(event, self._source, now)) for event in events]
+        return list(await self._publisher.send(records))
+
+    # -- serving ----------------------------------------------------------------------------------
+
+    async def serve(self, *services: Service[Any]) -> None:
+        """Run services until they are stopped; cancelling this stops them at once, and commits what is finished.
+
+        Raises:
+            DeclarationError: If topics are missing or services contradict each other.
+            IncompatibleSchema: If a schema would break the readers of its subject.
+            BrokerError, RegistryError: If the broker or the registry cannot be reached.
+        """
+        check_subjects([event for service in services for event in (*service.reads, *service.writes)], "the services")
+        await self._prepare(
+            writes=[event for service in services for event in service.writes],
+            reads=[event for service in services for event in service.reads],
+            groups={service.name: service.topics for service in services},
+        )
+        supervisors = [Supervisor(service, self._wiring(service)) for service in services]
+        self.supervisors += supervisors
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for supervisor in supervisors:
+                    tasks.create_task(supervisor.run())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            for supervisor in supervisors:
+                self.supervisors.remove(supervisor)
+
+    def stop(self) -> None:
+        """Stop serving: nothing new, finish what runs, commit, leave; ``serve`` returns then."""
+        for supervisor in self.supervisors:
+            supervisor.stop()
+
+    def hurry(self) -> None:
+        """Cancel the handlers that still run; ``serve`` returns soon."""
+        for supervisor in self.supervisors:
+            supervisor.hurry()
+
+    def reader(self, events: Sequence[type[Event]]) -> Reader:
+        """What decodes records of these event classes, for a look at a topic apart from any service."""
+        return self._serde.reader(events)
+
+    def _wiring(self, service: Service[Any]) -> Wiring:
+        return Wiring(
+            broker=self.broker,
+            publisher=self._publisher,
+            reader=self._serde.reader(service.reads),
+            options=self._options,
+        )
+
+    # -- what has to be there before the first record ---------------------------------------------
+
+    async def _prepare(
+        self,
+        *,
+        writes: Sequence[type[Event]],
+        reads: Sequence[type[Event]] = (),
+        groups: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Make sure of the topics first and of the schemas then, so that nothing half-done is published."""
+        topics = {event_info(event).topic for event in (*writes, *reads)}
+        await self._require_topics(topics, groups if groups is not None else {})
+        await self._serde.prepare(writes=writes, reads=reads)
+
+    async def _require_topics(self, topics: set[str], groups: Mapping[str, Sequence[str]]) -> None:
+        """Create or demand the topics of events, and the dead-letter topics with as many partitions."""
+        there = await self.broker.admin.topics()
+        wanted = [NewTopic(topic, self._options.partitions) for topic in sorted(topics - there.keys())]
+        partitions = {info.name: info.partitions for info in there.values()} | {t.name: t.partitions for t in wanted}
+        for group, read in groups.items():
+            for topic in read:
+                letters = dead_letter_topic(topic, group)
+                if letters not in there:
+                    wanted.append(NewTopic(letters, partitions[topic]))
+        if not wanted:
+            return
+        if not self._provision:
+            listed = "".join(f"\n  - {topic.name} ({topic.partitions} partitions)" for topic in wanted)
+            msg = f"topics are missing on {self.broker.url}; create them, or say provision=True:{listed}"
+            raise DeclarationError(msg)
+        await self.broker.admin.create_topics(wanted)
+
+
+def _broker(url: str, security: Security, client: Mapping[str, Any] | None, clock: Clock) -> Broker:
+    """The adapter that a URL's scheme names."""
+    if url.startswith("memory://"):
+        return MemoryBroker(clock)
+    if url.startswith("kafka://"):
+        return KafkaBroker(url, security=security, client=client)
+    msg = f"{url!r} is no broker URL; it begins with memory:// or kafka://"
+    raise DeclarationError(msg)
+
+
+def _registry(registry: str | SchemaRegistry) -> SchemaRegistry:
+    if not isinstance(registry, str):
+        return registry
+    if registry == "embedded":
+        return embedded_registry()
+    if registry.startswith(("http://", "https://")):
+        return HttpSchemaRegistry(registry)
+    msg = f'{registry!r} is no registry; use "embedded" or a URL that begins with http:// or https://'
+    raise DeclarationError(msg)

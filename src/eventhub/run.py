@@ -1,0 +1,70 @@
+"""Run services as a process: settings, signals, an orderly stop and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import structlog
+
+from eventhub.errors import EventHubError
+from eventhub.hub import Hub
+from eventhub.settings import Settings
+
+if TYPE_CHECKING:
+    from eventhub.service import Service
+
+log = structlog.get_logger()
+
+
+def run(*services: Service[Any], settings: Settings | None = None) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then stop in order, and exit the process.
+
+    The first signal lets running handlers finish, the second cancels them; either way what is
+    finished is committed. The exit code is 0 after a stop, and 1 after an error, which is printed
+    as one message without a traceback when it is eventhub's own.
+
+    Args:
+        services: What to serve.
+        settings: Broker, registry and security; None to read ``EVENTHUB_*`` variables.
+    """
+    try:
+        asyncio.run(_serve(services, settings if settings is not None else Settings()))
+    except EventHubError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the last word of a process
+        sys.exit(1)
+    sys.exit(0)
+
+
+async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None:
+    """Serve with the signals' meaning in place."""
+    hub = Hub(
+        settings.broker,
+        registry=settings.registry,
+        source=services[0].name if services else "hub",
+        security=settings.security,
+        auto_register=settings.auto_register,
+        provision=settings.provision,
+    )
+    asked = 0
+
+    def stop() -> None:
+        nonlocal asked
+        asked += 1
+        log.info("eventhub.stopping", services=[service.name for service in services], asked=asked)
+        if asked == 1:
+            hub.stop()
+        else:
+            hub.hurry()
+
+    loop = asyncio.get_running_loop()
+    async with hub:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        try:
+            await hub.serve(*services)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)

@@ -1,0 +1,135 @@
+"""A source at work: what its generator yields is published, confirmed, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from uuid_utils import uuid7
+
+from eventhub.errors import BrokerError, HandlerFault, PublishRefused
+from eventhub.event import Stamp
+from eventhub.retry import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eventhub.clock import Clock
+    from eventhub.event import Event
+    from eventhub.record import ProducerRecord
+    from eventhub.runtime.counters import Counters
+    from eventhub.runtime.publisher import Publisher
+    from eventhub.source import Source, SourceContext
+
+log = structlog.get_logger()
+
+
+def fresh_stamp(event: Event, source: str, now: float) -> Stamp:
+    """The stamp of an event that nothing in this system caused."""
+    identity = str(uuid7())
+    return Stamp(id=identity, time=now, source=source, type=event.__event__.name, correlation=identity)
+
+
+class SourceRun:
+    """One run of a source, from its first event until it ends or is stopped."""
+
+    def __init__(
+        self,
+        source: Source[..., Any, Any],
+        context: SourceContext[Any],
+        publisher: Publisher,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        """Prepare to publish what the source yields."""
+        self._source = source
+        self._context = context
+        self._publisher = publisher
+        self._clock = clock
+        self._counters = counters
+        self._yielded: list[ProducerRecord] = []
+        self._unconfirmed = 0
+        self._ended = False
+        self._changed = asyncio.Condition()
+        self._pulling: asyncio.Task[None] | None = None
+        self._last_yield = clock.monotonic()
+
+    def waits(self, patience: float) -> bool:
+        """Whether all it yielded is confirmed, and it has ended or yielded nothing for so many seconds."""
+        return not self._unconfirmed and (self._ended or self._clock.monotonic() - self._last_yield > patience)
+
+    async def run(self) -> None:
+        """Publish until the generator ends or ``stop`` is called.
+
+        Raises:
+            Exception: Whatever the generator raises: it cannot be resumed, so the service has to know.
+            PublishRefused: If the broker will never take an event.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._pulling = tasks.create_task(self._pull())
+                tasks.create_task(self._push())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    def stop(self) -> None:
+        """Let the generator yield nothing more; what it yielded is still published."""
+        if self._pulling is not None:
+            self._pulling.cancel()
+
+    async def _pull(self) -> None:
+        """Resume the generator while its window allows it."""
+        events: Any = self._source.events_from(self._context)
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._yielded.append(self._record(event))
+                    self._unconfirmed += 1
+                    self._last_yield = self._clock.monotonic()
+                    async with self._changed:
+                        self._changed.notify_all()
+                        await self._changed.wait_for(lambda: self._unconfirmed < self._source.window)
+        finally:
+            self._ended = True
+            await asyncio.shield(self._notify())
+
+    def _record(self, event: Event) -> ProducerRecord:
+        if type(event) not in self._source.events:
+            msg = f"source {self._source.name!r} yielded {type(event).__name__}, which its @produces does not name"
+            raise HandlerFault(msg)
+        return self._publisher.record(event, fresh_stamp(event, self._context.service, self._clock.now()))
+
+    async def _push(self) -> None:
+        """Send what was yielded, batch after batch, each confirmed before the next."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._yielded or self._ended)
+            due, self._yielded = self._yielded, []
+            if not due:
+                return
+            await self._confirm(due)
+            self._unconfirmed -= len(due)
+            self._counters.published += len(due)
+            await self._notify()
+
+    async def _confirm(self, due: Sequence[ProducerRecord]) -> None:
+        failures = 0
+        while due:
+            outcomes = await self._publisher.producer.send(due)
+            failed = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
+            for outcome in failed:
+                if isinstance(outcome, PublishRefused):
+                    raise outcome
+            due = [record for record, outcome in zip(due, outcomes, strict=True) if isinstance(outcome, BrokerError)]
+            if due:
+                failures += 1
+                log.warning(
+                    "eventhub.publish_failed", source=self._source.name, topic=due[0].topic, error=str(failed[0])
+                )
+                await self._clock.sleep(backoff(failures))
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

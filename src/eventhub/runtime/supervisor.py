@@ -1,0 +1,102 @@
+"""A service at work: its state, its worker and its sources, and what happens when one of them breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from eventhub.errors import BrokerError
+from eventhub.retry import backoff
+from eventhub.runtime.counters import Counters
+from eventhub.runtime.sources import SourceRun
+from eventhub.runtime.worker import Wiring, Worker
+from eventhub.source import SourceContext
+
+if TYPE_CHECKING:
+    from eventhub.service import Service
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Runs one service until it is stopped; replaces its worker when the connection breaks."""
+
+    def __init__(self, service: Service[Any], wiring: Wiring) -> None:
+        """Prepare to run a service."""
+        self.service = service
+        self._wiring = wiring
+        self.counters = Counters()
+        self.worker: Worker | None = None
+        """The worker at present, or None before the first and for a service of sources only."""
+        self.sources: list[SourceRun] = []
+        """The sources that run."""
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until ``stop``, or until every source has ended where nothing is subscribed.
+
+        Raises:
+            Exception: What the lifespan or a source raises.
+        """
+        service = self.service
+        async with service.lifespan() if service.lifespan is not None else nullcontext() as state:
+            context = SourceContext(state, service.name)
+            self.sources = [
+                SourceRun(source, context, self._wiring.publisher, self._wiring.options.clock, self.counters)
+                for source in service.sources
+            ]
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for source in self.sources:
+                        tasks.create_task(self._run_source(source))
+                    if service.subscriptions:
+                        await self._keep_working(state)
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from None
+
+    def stop(self) -> None:
+        """Stop as R4 says: nothing new, finish what runs, commit, leave."""
+        self._stopping.set()
+        for source in self.sources:
+            source.stop()
+        if self.worker is not None:
+            self.worker.stop()
+
+    def hurry(self) -> None:
+        """Cancel what still runs; what is finished is still committed."""
+        self.stop()
+        if self.worker is not None:
+            self.worker.hurry()
+
+    async def _run_source(self, source: SourceRun) -> None:
+        if not self._stopping.is_set():
+            await source.run()
+
+    async def _keep_working(self, state: object) -> None:
+        """Run a worker, and another when its connection broke."""
+        failures = 0
+        while not self._stopping.is_set():
+            self.worker = Worker(self.service, state, self._wiring, self.counters)
+            started = self._wiring.options.clock.monotonic()
+            try:
+                await self.worker.run()
+            except BrokerError as error:
+                if not error.retriable:
+                    raise
+                steady = self._wiring.options.clock.monotonic() - started > 60.0  # noqa: PLR2004 - a minute without trouble starts anew
+                failures = 1 if steady else failures + 1
+                self.counters.rebuilt += 1
+                wait = backoff(failures, jitter=self._wiring.options.random())
+                log.warning("eventhub.worker_rebuilt", group=self.service.name, error=str(error), wait=round(wait, 1))
+                await self._pause(wait)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless stopped."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
