@@ -11,11 +11,13 @@ from eventhub.settings import Security, Settings
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting is a variable with the prefix."""
-    for name, value in {"BROKER": "kafka://k:9092", "USERNAME": "u", "PASSWORD": "p", "CA_FILE": "ca.pem"}.items():
+    variables = {"BROKER": "kafka://k:9092", "SCHEMA_GRACE": "2", "USERNAME": "u", "PASSWORD": "p", "CA_FILE": "ca.pem"}
+    for name, value in variables.items():
         monkeypatch.setenv(f"EVENTHUB_{name}", value)
     settings = Settings()
 
     assert "kafka://k:9092" == settings.broker
+    assert 2.0 == settings.schema_grace
     assert Security(username="u", password=SecretStr("p"), ca_file=Path("ca.pem")) == settings.security
     assert settings.security.encrypted
 

@@ -11,6 +11,7 @@ import structlog
 
 from eventhub.errors import EventHubError
 from eventhub.hub import Hub
+from eventhub.runtime.options import Options
 from eventhub.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
         security=settings.security,
         auto_register=settings.auto_register,
         provision=settings.provision,
+        options=Options(schema_grace=settings.schema_grace),
     )
     asked = 0
 

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     """Whether schemas of written events are registered at start; None for: only in the embedded registry."""
     provision: bool | None = None
     """Whether missing topics are created at start; None for: only on ``memory://``."""
+    schema_grace: float = 60.0
+    """Seconds in which an unknown schema id may still reach the registry's replica before it is poison."""
     username: str | None = None
     password: SecretStr = SecretStr("")
     mechanism: Mechanism = "SCRAM-SHA-512"
