@@ -1,0 +1,102 @@
+"""``eventhub run``: services found by name, one message for what goes wrong, an orderly end."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = '''
+from eventhub import Event, Service, subscribe
+
+
+class Tick(Event, topic="ticks"):
+    """A second has passed."""
+
+
+@subscribe(Tick)
+async def hear(tick: Tick) -> None:
+    """Hear it."""
+
+
+service = Service("listener", [hear])
+number = 7
+'''
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A folder with a module that holds a service."""
+    (tmp_path / "listener.py").write_text(PROGRAM)
+    return tmp_path
+
+
+async def started(folder: Path, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
+    """The command line in a process of its own, in a folder."""
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "eventhub.cli", "run", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", **{f"EVENTHUB_{k}": v for k, v in settings.items()}},
+    )
+
+
+async def output(process: asyncio.subprocess.Process) -> str:
+    """All that a process says until it ends."""
+    async with asyncio.timeout(30):
+        return (await process.communicate())[0].decode()
+
+
+async def test_it_serves_until_it_is_told_to_stop(program: Path) -> None:
+    """SIGTERM leads to exit code 0."""
+    process = await started(program, "listener:service")
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while b"partitions_assigned" not in await process.stdout.readline():
+            assert process.returncode is None
+    process.send_signal(signal.SIGTERM)
+    said = await output(process)
+
+    assert 0 == process.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("listener", "write module:name"),
+        ("nowhere:service", "there is no module 'nowhere'"),
+        ("listener:number", "is no service but int"),
+    ],
+)
+async def test_a_place_without_a_service_is_named(program: Path, place: str, message: str) -> None:
+    """The message says what was looked for."""
+    process = await started(program, place)
+    said = " ".join((await output(process)).replace("│", " ").split())
+
+    assert message in said
+    assert 0 != process.returncode
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"BROKER": "kafka://127.0.0.1:9", "REGISTRY": "http://127.0.0.1:9"}, "RegistryError"),
+        ({"BROKER": "kafka://127.0.0.1:9"}, 'serve it with "eventhub registry"'),
+        ({"BROKER": "amqp://x", "REGISTRY": "http://127.0.0.1:9"}, "is no broker URL"),
+    ],
+)
+async def test_what_cannot_be_reached_is_one_message_and_exit_code_1(
+    program: Path, settings: dict[str, str], message: str
+) -> None:
+    """There is no wall of traceback, and no hang."""
+    process = await started(program, "listener:service", **settings)
+    said = await output(process)
+
+    assert message in said
+    assert "Traceback" not in said
+    assert 1 == process.returncode
