@@ -118,6 +118,8 @@ class Named:
     """A named type spoken of by its full name."""
 
     full: str
+    ahead: bool = field(default=False, compare=False)
+    """Whether its definition ends further down, so that no default can be held against it."""
     kind: str = "named"
 
 

@@ -53,7 +53,11 @@ def _parse(text: str, names: dict[str, Definition]) -> Type:
     """Parse one text; its definitions are added to the names."""
     root = _Parser(names).type(load_json(text), _Place())
     schema = AvroSchema(root, names)
-    for path, inner in _walk(root, ""):
+    types = list(_walk(root, ""))
+    for path, inner in types:
+        if isinstance(inner, Named) and inner.full not in names:
+            raise _invalid(path, f"undefined name: {inner.full}")
+    for path, inner in types:
         _check(schema, inner, path)
     return root
 
@@ -112,7 +116,10 @@ class _Parser:
         if name in PRIMITIVES:
             return Primitive(name, {})
         full = f"{space}.{name}" if space and "." not in name else name
-        return Named(name if full not in self._names and name in self._names else full)
+        for known in (full, name):
+            if known in self._names:
+                return Named(known)
+        return Named(full, ahead=True)
 
     def _definition(self, loaded: Mapping[str, Any], place: _Place) -> Type:
         """A named type, kept under its name; the same definition may be given again."""
@@ -278,8 +285,6 @@ def _walk(type_: Type, path: str) -> Iterator[tuple[str, Type]]:
 def _check(schema: AvroSchema, type_: Type, path: str) -> None:
     """Check what needs every name to be known."""
     match type_:
-        case Named(full) if full not in schema.names:
-            raise _invalid(path, f"undefined name: {full}")
         case Union(branches):
             _check_union(schema, branches, path)
         case Record(fields=fields):
@@ -303,21 +308,32 @@ def _check_union(schema: AvroSchema, branches: Iterable[Type], path: str) -> Non
         seen.add(kind)
 
 
-def _fits(schema: AvroSchema, type_: Type, default: object) -> bool:
-    """Whether some JSON may stand as default; any branch of a union will do, as in Java."""
-    match schema.resolve(type_):
-        case Union(branches):
-            return any(_fits(schema, branch, default) for branch in branches)
-        case Array(items):
-            return isinstance(default, list) and all(_fits(schema, items, each) for each in default)
-        case Map(values):
-            return isinstance(default, dict) and all(_fits(schema, values, each) for each in default.values())
-        case Record(fields=fields):
-            return isinstance(default, dict) and all(_field_fits(schema, field, default) for field in fields)
-        case Primitive(kind):
-            return _primitive_fits(kind, default)
+def _fits(schema: AvroSchema, type_: Type, default: Json) -> bool:
+    """Whether some JSON may stand as default; any branch of a union will do, as in Java.
+
+    Java takes no default of a type that is not defined yet, such as the record around it; nor would it end here.
+    """
+    if isinstance(type_, Named) and type_.ahead:
+        return False
+    resolved = schema.resolve(type_)
+    if isinstance(resolved, Union):
+        return any(_fits(schema, branch, default) for branch in resolved.branches)
+    if isinstance(resolved, Primitive):
+        return _primitive_fits(resolved.kind, default)
+    return _parts_fit(schema, resolved, default)
+
+
+def _parts_fit(schema: AvroSchema, type_: Array | Map | Definition, default: Json) -> bool:
+    """Whether some JSON may stand as default of what has parts, or of what is written as text."""
+    match type_, default:
+        case Array(items), list():
+            return all(_fits(schema, items, each) for each in default)
+        case Map(values), dict():
+            return all(_fits(schema, values, each) for each in default.values())
+        case Record(fields=fields), dict():
+            return all(_field_fits(schema, field, default) for field in fields)
         case _:
-            return isinstance(default, str)
+            return isinstance(type_, Enum | Fixed) and isinstance(default, str)
 
 
 def _field_fits(schema: AvroSchema, field: Field, default: Mapping[str, Any]) -> bool:

@@ -1,0 +1,68 @@
+"""Schemas of any type, with what they refer to."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventhub.errors import InvalidSchema
+from eventhub.registry.base import Reference, Schema, SchemaType
+from eventhub.registry.compatibility.bounds import REFERENCES
+from eventhub.registry.compatibility.parsed import parse_schema, problems_between
+
+_LINE = Schema('{"type":"record","name":"Line","fields":[]}')
+
+
+def _leaning(on: Reference, name: str = "Order") -> Schema:
+    text = f'{{"type":"record","name":"{name}","fields":[{{"name":"line","type":"{on.name}"}}]}}'
+    return Schema(text, references=(on,))
+
+
+def test_references_are_resolved_through_each_other() -> None:
+    """What a referenced schema refers to is known as well."""
+    line, order = Reference("Line", "line", 1), Reference("Order", "order", 1)
+    known = {line: _LINE, order: _leaning(line)}
+    parsed = parse_schema(_leaning(order, "Basket"), known.__getitem__)
+
+    assert {"Line", "Order", "Basket"} == set(parsed.model.names)
+
+
+def test_references_in_a_circle_are_refused() -> None:
+    """Two schemas that lean on each other are no schemas."""
+    one, other = Reference("One", "one", 1), Reference("Other", "other", 1)
+    known = {one: _leaning(other, "One"), other: _leaning(one, "Other")}
+
+    with pytest.raises(InvalidSchema, match="circle"):
+        parse_schema(_leaning(one), known.__getitem__)
+
+
+def test_too_many_references_are_refused() -> None:
+    """A schema may lean on 256 others, not on more, and the bound holds before they are read."""
+    references = tuple(Reference(f"R{number}", f"s{number}", 1) for number in range(REFERENCES + 1))
+    known = {each: Schema(f'{{"type":"record","name":"{each.name}","fields":[]}}') for each in references}
+
+    with pytest.raises(InvalidSchema, match="at most 256"):
+        parse_schema(Schema('"int"', references=references), known.__getitem__)
+    assert parse_schema(Schema('"int"', references=references[1:]), known.__getitem__).text == '"int"'
+
+
+def test_long_chain_of_references_is_refused() -> None:
+    """A chain counts as a crowd does."""
+
+    def resolve(reference: Reference) -> Schema:
+        return Schema('"int"', references=(Reference("next", "next", reference.version + 1),))
+
+    with pytest.raises(InvalidSchema, match="at most 256"):
+        parse_schema(Schema('"int"', references=(Reference("first", "first", 1),)), resolve)
+
+
+def test_reference_without_anybody_to_ask_is_refused() -> None:
+    """A schema with references cannot be read on its own."""
+    with pytest.raises(InvalidSchema, match="line version 1 cannot be resolved here"):
+        parse_schema(_leaning(Reference("Line", "line", 1)))
+
+
+def test_types_do_not_read_each_other() -> None:
+    """Avro cannot be read as JSON Schema."""
+    [problem] = problems_between(parse_schema(Schema('"int"')), parse_schema(Schema("{}", SchemaType.JSON)))
+
+    assert "/: TYPE_MISMATCH: AVRO cannot be read from JSON" == str(problem)
