@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGES = [
     page
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
     if BLOCK.search(page.read_text("utf-8"))
 ]
 
@@ -45,7 +45,7 @@ async def _awaited(outcome: Any) -> None:
         await outcome
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 async def test_the_code_of_a_page_runs(page: Path) -> None:
     """What a reader copies works."""
     await run_page(page.read_text("utf-8"), page.name)

@@ -1,0 +1,1 @@
+"""The inventory service: keeps stock, and sets it aside for orders."""

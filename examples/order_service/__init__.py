@@ -1,0 +1,1 @@
+"""The order service: takes orders, and says what became of them."""
