@@ -1,0 +1,83 @@
+"""Run the three services on a thousand orders, and check what they did: ``python -m examples``."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from eventhub.errors import EventHubError
+from eventhub.testing.kafka import KafkaStartError, KafkaUnavailable
+from examples.evidence import Evidence
+from examples.kafka import kafka_and_registry
+from examples.local import run_here
+from examples.processes import ServiceEnded, run_processes
+from examples.report import report
+from examples.scenario import LeftOver, Setup
+from examples.table import Screen, screen
+from examples.verdict import verdict
+
+EXPECTED_ERRORS = (EventHubError, KafkaStartError, KafkaUnavailable, LeftOver, ServiceEnded)
+
+
+def main() -> int:
+    """Run, check, report; 0 if every check passed and 1 if not."""
+    arguments = _arguments()
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="eventhub-demo-"))
+    setup = Setup(arguments.orders, arguments.seed, folder)
+    passed = False
+    try:
+        with screen(console) as shown:
+            evidence = asyncio.run(_run(arguments, setup, shown))
+        checks = verdict(evidence)
+        print(*report(evidence, checks), sep="\n")
+        passed = all(check.passed for check in checks)
+    except* EXPECTED_ERRORS as failures:
+        print(_first(failures), file=sys.stderr)
+    if passed:
+        shutil.rmtree(folder)
+        return 0
+    print(f"stock and logs are in {folder}", file=sys.stderr)
+    return 1
+
+
+async def _run(arguments: argparse.Namespace, setup: Setup, shown: Screen) -> Evidence:
+    """Run where the arguments say."""
+    if arguments.broker is not None:
+        return await run_processes(setup, arguments.broker, arguments.registry, shown)
+    if arguments.kafka:
+        async with kafka_and_registry() as (broker, registry):
+            return await run_processes(setup, broker, registry, shown)
+    return await run_here(setup, shown)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error in a group of errors, or the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m examples", description=__doc__)
+    parser.add_argument("--orders", type=int, default=1000, help="how many orders come in (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="decides every order (default: %(default)s)")
+    parser.add_argument("--kafka", action="store_true", help="three processes on a Kafka that is started for the run")
+    parser.add_argument("--broker", metavar="URL", help="three processes on your Kafka, as kafka://localhost:9092")
+    parser.add_argument("--registry", metavar="URL", help="its Schema Registry, as http://localhost:8081")
+    arguments = parser.parse_args()
+    if arguments.orders < 1:
+        parser.error("--orders must be at least 1")
+    if (arguments.broker is None) is not (arguments.registry is None):
+        parser.error("--broker and --registry belong together")
+    if arguments.broker is not None and arguments.kafka:
+        parser.error("--kafka starts a broker of its own; leave it out to use yours")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())
