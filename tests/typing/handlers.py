@@ -3,10 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from eventhub.event import Event
-from eventhub.handler import Context
-from eventhub.service import Service
-from eventhub.subscription import subscribe
+from eventhub import Context, Event, Service, subscribe
 
 
 class OrderCreated(Event, topic="orders", key="order_id"):
