@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import json
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from eventhub.clock import Clock, SystemClock
 from eventhub.errors import IncompatibleSchema, InvalidSchema, RegistryError
 from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
 from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreadable
+from eventhub.registry.auth import Basic, Bearer, Proof
 from eventhub.registry.base import Compatibility, RegisteredSchema, Schema, SchemaType
 from eventhub.registry.cache import Cache
 from eventhub.registry.compatibility import parse_schema
@@ -31,21 +31,6 @@ log = structlog.get_logger(__name__)
 _BODY_BYTES = 4 << 20  # four times the largest schema: room for what a server says around it
 _START_TIMEOUT = 10.0  # seconds; a start that fails says so within 15
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Basic:
-    """A user and a password."""
-
-    username: str
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Bearer:
-    """A token, or a function that gets a fresh one; it is asked again once when the registry answers 401."""
-
-    token: str | Callable[[], Awaitable[str]] = field(repr=False)
 
 
 class HttpSchemaRegistry:
@@ -81,8 +66,7 @@ class HttpSchemaRegistry:
             DeclarationError: If an address is none.
         """
         self._addresses = parse_addresses(urls)
-        self._auth = auth
-        self._token: str | None = None
+        self._proof = Proof(auth)
         self._timeout = timeout
         self._clock = clock or SystemClock()
         self._rotation = Rotation(self._addresses, self._clock)
@@ -309,7 +293,7 @@ class HttpSchemaRegistry:
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._send(address, request)
-                if answer.status == 401 and await self._refresh(address):  # noqa: PLR2004
+                if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004
                     answer = await self._send(address, request)
         except TimeoutError:
             failures[address.url] = f"no answer within {seconds:.1f} s"
@@ -323,7 +307,7 @@ class HttpSchemaRegistry:
     async def _send(self, address: Address, request: _Request) -> Answer:
         """Send one request and read its answer, within bounds."""
         headers = {"content-type": _CONTENT_TYPE} if request.body is not None else {}
-        authorization = await self._authorization(address)
+        authorization = await self._proof.header(address)
         if authorization is not None:
             headers["authorization"] = authorization
         url = address.url + request.path
@@ -338,31 +322,6 @@ class HttpSchemaRegistry:
                     raise RegistryError(msg, retriable=False, status=response.status_code, url=url)
         wait = response.headers.get("retry-after", "")
         return Answer(url, request.method, response.status_code, bytes(body), float(wait) if wait.isdecimal() else None)
-
-    async def _authorization(self, address: Address) -> str | None:
-        """The header that proves who we are; the user in the address itself comes first."""
-        match self._auth:
-            case _ if address.username is not None:
-                return _basic(address.username, address.password)
-            case Basic(username, password):
-                return _basic(username, password)
-            case Bearer(str(token)):
-                return f"Bearer {token}"
-            case Bearer():
-                if self._token is None:
-                    await self._refresh(address)
-                return f"Bearer {self._token}"
-            case None:
-                return None
-
-    async def _refresh(self, address: Address) -> bool:
-        """Get a fresh token; False if there is no way to get one."""
-        match self._auth:
-            case Bearer(token) if address.username is None and not isinstance(token, str):
-                self._token = await token()
-                return True
-            case _:
-                return False
 
     def _unreachable(self, limit: float, failures: Mapping[str, str]) -> RegistryError:
         """The error when no address gave a proper answer in time."""
@@ -394,10 +353,6 @@ def _reason(error: httpx.TransportError) -> str:
     """Why a request got no answer, in a few words and without the request."""
     cause = error.__cause__ or error
     return f"{type(error).__name__}: {cause}"
-
-
-def _basic(username: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def _part(text: str) -> str:
