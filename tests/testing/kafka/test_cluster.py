@@ -1,6 +1,8 @@
 """A cluster of a test's own, on the real Apache Kafka."""
 
 import os
+import shutil
+import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -9,10 +11,19 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from eventhub.testing.kafka import KafkaCluster, KafkaOptions, KafkaStartError
+from eventhub.testing.kafka import KafkaCluster, KafkaOptions, KafkaStartError, KafkaUnavailable, Node
+from eventhub.testing.kafka.configuration import random_ports
+from eventhub.testing.kafka.errors import PortTaken
 from eventhub.testing.kafka.probe import fetch_metadata
 
 StartKafka = Callable[..., AbstractAsyncContextManager[KafkaCluster]]
+
+NEVER_READY = """#!/bin/sh
+test "$1" = -version && exec {java} -version
+echo starting
+echo $$ > {home}/pid
+exec sleep 60
+"""
 
 pytestmark = pytest.mark.kafka
 
@@ -112,3 +123,62 @@ async def test_three_nodes_go_on_without_one(start_kafka: StartKafka) -> None:
     assert 0 == written.offset
     assert [{1, 2, 3}] * 3 == [one and set(one.broker_ids) for one in seen]
     assert [1, 2, 3] == [first.id, second.id, third.id]
+
+
+async def test_a_stopped_node_hands_over(start_kafka: StartKafka) -> None:
+    """A node that is stopped ends by itself, and starts again on its data."""
+    async with start_kafka() as cluster:
+        (node,) = cluster.nodes
+        await node.stop()
+        stopped = not node.running
+        shut_down = "shut down" in node.log.read_text()
+        await node.start()
+        metadata = await fetch_metadata(*node.internal)
+
+    assert stopped
+    assert shut_down
+    assert metadata is not None
+    assert cluster.cluster_id == metadata.cluster_id
+
+
+async def test_a_node_that_is_never_ready_is_given_up(
+    start_kafka: StartKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the start's timeout the error names the node, and nothing is left of it."""
+    async with start_kafka():
+        pass  # what is derived from the jars is there now
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(NEVER_READY.format(java=shutil.which("java"), home=tmp_path))
+    java.chmod(0o700)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(KafkaStartError, match=r"node 1 was not ready in 0\.5 s") as raised:
+        async with start_kafka(KafkaOptions(start_timeout=0.5)):
+            pass
+
+    assert "starting" == raised.value.tail
+    assert not _is_running(int((tmp_path / "pid").read_text()))
+
+    raised.value.log.unlink()
+
+
+async def test_ports_that_others_take_are_given_up_at_last(start_kafka: StartKafka) -> None:
+    """A node that cannot bind is tried again with other ports, and not for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        client, (_, internal, controller) = taken.getsockname()[1], random_ports()
+        settings = {
+            "listeners": f"CLIENT://127.0.0.1:{client},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        }
+        with pytest.raises(KafkaUnavailable, match="other processes took the ports"):
+            async with start_kafka(KafkaOptions(settings=settings)):
+                pass
+
+
+async def test_another_cluster_on_the_port_is_not_taken_for_the_node(start_kafka: StartKafka) -> None:
+    """The answer of a broker that belongs to somebody else is no readiness."""
+    async with start_kafka() as cluster:
+        (node,) = cluster.nodes
+        stranger = Node(node._place, node._command, "another-cluster", node._keeper)
+        with pytest.raises(PortTaken):
+            await stranger.sees({1})

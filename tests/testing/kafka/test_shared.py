@@ -119,6 +119,21 @@ def test_processes_that_come_at_once_share_one_kafka(environ: Mapping[str, str])
     assert 1 == len(kafkas)
 
 
+def test_a_process_joins_what_another_started(environ: Mapping[str, str]) -> None:
+    """Who comes second gets the Kafka of the first, and the first keeps it when the second has gone."""
+    with shared_kafka(environ) as ours:
+        user = User(environ)
+        theirs = user.kafka()
+        with shared_kafka(environ) as ours_again:
+            pass
+        user.leave()
+        metadata = _ask(ours.bootstrap)
+
+    assert ours == ours_again
+    assert f"{ours.bootstrap} {ours.cluster_id}" == theirs
+    assert metadata is not None
+
+
 def test_kafka_outlives_the_process_that_started_it(environ: Mapping[str, str]) -> None:
     """The starter ends, even by kill -9, and its output with it; the others go on; after the last nothing is left."""
     with ExitStack() as stack:

@@ -29,7 +29,7 @@ from eventhub.testing.kafka.options import KafkaOptions
 from eventhub.testing.kafka.security import scram_credentials
 from eventhub.testing.kafka.storage import class_archive, first_metadata
 
-_ATTEMPTS = 5
+_ATTEMPTS = 3
 """Ports are chosen before Kafka binds them, so another process may be faster."""
 
 

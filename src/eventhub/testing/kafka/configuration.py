@@ -42,6 +42,7 @@ _JVM = (
     "-XX:TieredStopAtLevel=1",
     "-XX:ReservedCodeCacheSize=48m",
     "-Xss384k",
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn",  # else every setting there is
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 )

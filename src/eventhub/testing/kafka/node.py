@@ -144,5 +144,5 @@ async def wait_until_ready(nodes: Sequence[Node], brokers: set[int], within: flo
                     await node.fail_if_ended(within=_PROBE_INTERVAL / len(waiting))
                 waiting = [node for node in waiting if not await node.sees(brokers)]
     except TimeoutError as error:
-        message = f"Kafka node {waiting[0].id} was not ready in {within:.0f} s"
+        message = f"Kafka node {waiting[0].id} was not ready in {within:g} s"
         raise KafkaStartError(message, waiting[0].log) from error
