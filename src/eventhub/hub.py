@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from eventhub.brokers.base import Broker, NewTopic
+from eventhub.brokers.base import Broker, NewTopic, Producer
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.clock import Clock
@@ -180,6 +180,11 @@ class Hub:
         """Cancel the handlers that still run; ``serve`` returns soon."""
         for supervisor in self.supervisors:
             supervisor.hurry()
+
+    @property
+    def producer(self) -> Producer:
+        """The producer that everything is published through, for records that are no events."""
+        return self._publisher.producer
 
     def reader(self, events: Sequence[type[Event]]) -> Reader:
         """What decodes records of these event classes, for a look at a topic apart from any service."""

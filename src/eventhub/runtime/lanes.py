@@ -260,7 +260,7 @@ class Lanes:
         """Finish the record in hand, then take up those that wait behind it."""
         deadline = self._clock.monotonic() + BUDGET
         self._finish(lane)
-        while lane.queue:
+        while lane.queue and not lane.partition.draining:
             lane.record = lane.queue.popleft()
             lane.since = self._clock.monotonic()
             await self._process(lane.record, lane.partition)

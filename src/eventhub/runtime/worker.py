@@ -138,6 +138,8 @@ class Worker:
     def stop(self) -> None:
         """Stop fetching and starting; what runs may finish within the grace."""
         self._stopping = True
+        for partition in self.assignment.partitions.values():
+            partition.draining = True
 
     def hurry(self) -> None:
         """Cancel what still runs."""

@@ -1,0 +1,196 @@
+"""The path of a record on both brokers: handled, retried, given up, committed, and never lost."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from eventhub import Options, Retry, Service, subscribe
+from eventhub.record import ProducerRecord
+from eventhub.testing.waiting import until
+from tests.runtime.conftest import Shop
+
+NOW = Retry(waits=(0.0, 0.0))
+
+
+def listening(shop: Shop, seen: list[Any], **options: Any) -> Service[Any]:
+    """A service that notes every order it handles."""
+
+    @subscribe(shop.order, **options)
+    async def listen(order: Any) -> None:
+        seen.append((order.customer, order.number))
+
+    return Service(shop.name("listener"), [listen])
+
+
+async def test_what_a_handler_returns_is_published_before_the_order_is_committed(shop: Shop) -> None:
+    """Every order leads to one receipt, and the commit covers them all."""
+    Order, Receipt = shop.order, shop.receipt  # noqa: N806 - classes
+
+    @subscribe(Order)
+    async def receipt(order: Order) -> Receipt:  # type: ignore[valid-type]
+        return Receipt(customer=order.customer, number=order.number)
+
+    service = Service(shop.name("cashier"), [receipt])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("abcab" * 20))
+        await until(lambda: hub.supervisors[0].counters.published == 100)
+
+    assert 100 == await shop.committed(Order, service)
+    receipts = await shop.records(Receipt.__event__.topic)
+
+    assert 100 == len({record.header("ce_id") for record in receipts})
+    assert all(record.header("ce_causationid") for record in receipts)
+
+
+async def test_a_clean_stop_leaves_nothing_to_do_again(shop: Shop) -> None:
+    """A second process handles only what the first one never finished."""
+    seen: list[Any] = []
+    service = listening(shop, seen)
+    orders = shop.orders("abcdefgh" * 50)
+    async with shop.serving(service) as hub:
+        await hub.publish_many(orders)
+        await until(lambda: len(seen) > 50)
+    async with shop.serving(service):
+        await until(lambda: len(seen) >= 400)
+
+    assert {(order.customer, order.number): 1 for order in orders} == Counter(seen)
+
+
+async def test_a_record_that_was_running_at_the_stop_is_finished_first(shop: Shop) -> None:
+    """The stop waits for the handler within its grace, and commits what it finished."""
+    started, release, seen = asyncio.Event(), asyncio.Event(), []
+
+    @subscribe(shop.order)
+    async def slowly(order: Any) -> None:
+        started.set()
+        await release.wait()
+        seen.append(order.number)
+
+    service = Service(shop.name("slow"), [slowly])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("aa"))
+        await started.wait()
+        hub.stop()
+        release.set()
+
+    assert [0] == seen
+    assert 1 == await shop.committed(shop.order, service)
+
+
+async def test_a_record_that_outlives_the_stop_is_left_for_the_next_process(shop: Shop) -> None:
+    """Cancelled means not finished; what was finished beside it is not done again."""
+    stuck, seen = asyncio.Event(), []
+
+    @subscribe(shop.order)
+    async def handle(order: Any) -> None:
+        if order.number == 0 and not stuck.is_set():
+            stuck.set()
+            await asyncio.Event().wait()
+        seen.append((order.customer, order.number))
+
+    service = Service(shop.name("stuck"), [handle])
+    orders = shop.orders("abcdabcdabcd")
+    async with shop.serving(service, options=Options(stop_grace=0.0)) as hub:
+        await hub.publish_many(orders)
+        await until(lambda: len(seen) == 9)
+    async with shop.serving(service):
+        await until(lambda: len(seen) == 12)
+
+    assert Counter((order.customer, order.number) for order in orders) == Counter(seen)
+    assert [0, 4, 8] == [number for customer, number in seen if customer == "a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\x01\x00\x00\x00\x01rest", "magic"),
+        (b"\x00\x00\x00\x00\x01\x02", "bytes"),
+        (b"\x00\x00\x00\x00\x63rest", "99"),
+        (b"", "empty"),
+    ],
+)
+async def test_bytes_that_no_schema_explains_are_dead_lettered_and_the_next_record_goes_on(
+    shop: Shop, value: bytes, reason: str
+) -> None:
+    """The letter holds the original bytes and a readable reason."""
+    seen: list[Any] = []
+    service = listening(shop, seen)
+    async with shop.serving(service, options=Options(schema_grace=0.0)) as hub:
+        await hub.publish(shop.order(customer="a"))
+        topic = shop.order.__event__.topic
+        await hub.producer.send([ProducerRecord(topic, b"a", value, (("x", b"y"),))])
+        await hub.publish(shop.order(customer="a", number=1))
+        await until(lambda: len(seen) == 2)
+
+    [letter] = await shop.letters(shop.order, service)
+
+    assert (b"a", value) == (letter.record.key, letter.record.value)
+    assert ("x", b"y") in letter.record.headers
+    assert "decode" == letter.stage
+    assert reason in (letter.error_message or "")
+
+
+async def test_a_failure_is_retried_while_its_key_waits_and_other_keys_go_on(shop: Shop) -> None:
+    """The key's order survives the retry."""
+    seen: list[Any] = []
+
+    @subscribe(shop.order, retry=Retry(waits=(0.05, 0.05)))
+    async def handle(order: Any) -> None:
+        seen.append((order.customer, order.number))
+        if order.number == 0 and len([number for _, number in seen if number == 0]) < 3:
+            raise OSError
+
+    service = Service(shop.name("flaky"), [handle])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("aaab"))
+        await until(lambda: len(seen) == 6)
+
+    assert [0, 0, 0, 1, 2] == [number for customer, number in seen if customer == "a"]
+    assert [] == await shop.letters(shop.order, service)
+    assert 4 == await shop.committed(shop.order, service)
+
+
+@pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError, RecursionError, SystemError])
+async def test_whatever_a_handler_raises_fails_its_record_only(shop: Shop, error: type[BaseException]) -> None:
+    """Exceptions outside Exception, and cancellations that nobody asked for, are failures like any other."""
+    seen: list[Any] = []
+
+    @subscribe(shop.order, retry=Retry(on=BaseException, waits=(0.0,)))
+    async def handle(order: Any) -> None:
+        if order.number == 0:
+            raise error
+        seen.append(order.number)
+
+    service = Service(shop.name("raising"), [handle])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("aa"))
+        await until(lambda: seen)
+
+    [letter] = await shop.letters(shop.order, service)
+
+    assert (error.__name__, 2) == ((letter.error_type or "").rpartition(".")[2], letter.attempt)
+
+
+async def test_members_share_the_work_and_each_key_stays_in_order(shop: Shop) -> None:
+    """Two members join and one leaves while records flow; nothing is lost, and within a member nothing overtakes."""
+    seen: list[list[Any]] = [[], [], []]
+    services = [listening(shop, noted) for noted in seen]
+    orders = shop.orders("abcdefghij" * 60)
+    async with shop.serving(services[0]) as first:
+        await first.publish_many(orders[:200])
+        async with shop.serving(services[1]):
+            await first.publish_many(orders[200:400])
+            async with shop.serving(services[2]):
+                await first.publish_many(orders[400:])
+                await until(lambda: len({order for noted in seen for order in noted}) == 600, timeout=30)
+
+    handled = Counter(order for noted in seen for order in noted)
+
+    assert {(order.customer, order.number) for order in orders} == set(handled)
+    assert {1} == set(handled.values())
+    for noted in seen:
+        for customer in "abcdefghij":
+            numbers = [number for name, number in noted if name == customer]
+            assert sorted(numbers) == numbers
