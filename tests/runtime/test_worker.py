@@ -29,8 +29,8 @@ async def test_what_a_handler_returns_is_published_before_the_order_is_committed
     Order, Receipt = shop.order, shop.receipt  # noqa: N806 - classes
 
     @subscribe(Order)
-    async def receipt(order: Order) -> Receipt:  # type: ignore[valid-type]
-        return Receipt(customer=order.customer, number=order.number)
+    async def receipt(order: Any) -> Receipt:  # type: ignore[valid-type]
+        return Receipt(customer=order.customer, number=order.number)  # type: ignore[no-any-return]
 
     service = Service(shop.name("cashier"), [receipt])
     async with shop.serving(service) as hub:
