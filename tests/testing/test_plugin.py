@@ -1,12 +1,20 @@
 """The fixtures that users of eventhub get."""
 
+import re
+from pathlib import Path
+
 import pytest
 from aiokafka import AIOKafkaProducer
+
+from eventhub.testing.kafka.jars import cache_directory
 
 TEST = """
 def test_something(kafka_bootstrap):
     assert ":" in kafka_bootstrap
 """
+
+CACHE = cache_directory().parent.parent
+"""Found now, since pytester gives its tests another home."""
 
 
 @pytest.mark.kafka
@@ -46,3 +54,19 @@ def test_in_ci_a_missing_kafka_is_a_failure(pytester: pytest.Pytester, monkeypat
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["EVENTHUB_TEST_KAFKA is 127.0.0.1:1, but no Kafka answers there*"])
+
+
+@pytest.mark.kafka
+def test_the_tests_that_the_documentation_shows_pass(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, start_kafka: object
+) -> None:
+    """A reader's tests with the fixtures work as shown; pytest runs them, since only it knows fixtures."""
+    page = (Path(__file__).parent.parent.parent / "docs" / "testing.md").read_text()
+    tests = "\n".join(re.findall(r"^```py\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE))
+    pytester.makeconftest('import pytest\n@pytest.fixture\ndef anyio_backend(): return "asyncio"')
+    pytester.makepyfile(tests)
+    result = pytester.runpytest("-p", "eventhub.testing.plugin", "-o", "anyio_mode=auto", "-W", "error")
+
+    assert start_kafka  # it skips where no cluster can be had
+    result.assert_outcomes(passed=3)
