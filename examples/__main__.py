@@ -5,6 +5,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -23,9 +24,9 @@ from examples.verdict import verdict
 EXPECTED_ERRORS = (EventHubError, KafkaStartError, KafkaUnavailable, LeftOver, ServiceEnded)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run, check, report; 0 if every check passed and 1 if not."""
-    arguments = _arguments()
+    arguments = _arguments(argv)
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="eventhub-demo-"))
     setup = Setup(arguments.orders, arguments.seed, folder)
@@ -33,16 +34,23 @@ def main() -> int:
     try:
         with screen(console) as shown:
             evidence = asyncio.run(_run(arguments, setup, shown))
-        checks = verdict(evidence)
-        print(*report(evidence, checks), sep="\n")
-        passed = all(check.passed for check in checks)
+        passed = judge(evidence)
     except* EXPECTED_ERRORS as failures:
         print(_first(failures), file=sys.stderr)
+    except* KeyboardInterrupt:
+        print("stopped before the end, so there is no verdict", file=sys.stderr)
     if passed:
         shutil.rmtree(folder)
         return 0
     print(f"stock and logs are in {folder}", file=sys.stderr)
     return 1
+
+
+def judge(evidence: Evidence) -> bool:
+    """Print the verdict, and say whether every check passed."""
+    checks = verdict(evidence)
+    print(*report(evidence, checks), sep="\n")
+    return all(check.passed for check in checks)
 
 
 async def _run(arguments: argparse.Namespace, setup: Setup, shown: Screen) -> Evidence:
@@ -62,14 +70,14 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples", description=__doc__)
     parser.add_argument("--orders", type=int, default=1000, help="how many orders come in (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="decides every order (default: %(default)s)")
     parser.add_argument("--kafka", action="store_true", help="three processes on a Kafka that is started for the run")
     parser.add_argument("--broker", metavar="URL", help="three processes on your Kafka, as kafka://localhost:9092")
     parser.add_argument("--registry", metavar="URL", help="its Schema Registry, as http://localhost:8081")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.orders < 1:
         parser.error("--orders must be at least 1")
     if (arguments.broker is None) is not (arguments.registry is None):

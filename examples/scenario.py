@@ -27,7 +27,7 @@ TOPICS = sorted(
     | {topic for service in SERVICES for topic in service.dead_letter_topics}
 )
 PARTITIONS = 4
-SCHEMA_GRACE = 2.0  # seconds in which an unknown schema may still turn up; a demo has no time for the default of 60
+SCHEMA_GRACE = 1.0  # second in which an unknown schema may still turn up; a demo has no time for the default of 60
 POLL = 0.1  # seconds; how stale the table may be
 STALLED = 30.0  # seconds without any new record, after which the verdict says what is missing
 
@@ -93,6 +93,7 @@ async def follow(broker: Broker, watch: Watch, screen: Screen, orders: int) -> M
         if not hostile and (genuine := _first_order(watch)):
             hostile = await send_hostile(broker, OrderCreated.__event__.topic, genuine)
         screen.show(watch.facts, watch.dead_letters)
+    screen.show(watch.facts, watch.dead_letters, now=True)
     return hostile
 
 

@@ -1,0 +1,67 @@
+"""The command ``python -m examples``."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from examples.__main__ import judge, main
+from examples.evidence import Evidence
+from examples.scenario import Setup
+
+NOTHING = Evidence(
+    orders=(), facts=(), dead_letters=(), hostile={}, unreachable="", shelves={}, unread=0, exit_codes={}
+)
+
+
+@pytest.mark.slow
+def test_a_run_that_passes_exits_with_0(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows the counts line by line where there is no terminal, then the verdict."""
+    for name, value in Setup(0, 0, Path()).environment.items():
+        monkeypatch.setenv(name, value)  # so that it is put back
+    code = main(["--orders", "40", "--seed", "3"])
+
+    shown = capsys.readouterr().out
+    assert 0 == code
+    assert "order 40 created" in shown
+    assert "8 of 8 checks passed" in shown
+
+
+def test_a_failed_check_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The verdict names the check and says that the run did not pass."""
+    passed = judge(replace(NOTHING, unread=3))
+
+    assert passed is False
+    assert "3 records are not committed" in capsys.readouterr().out
+
+
+def test_a_run_without_faults_passes() -> None:
+    """Nothing to object to is what passing means."""
+    assert judge(NOTHING)
+
+
+def test_what_cannot_run_says_why_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """One message, no traceback."""
+    code = main(["--broker", "carrier-pigeon://", "--registry", "http://localhost:1"])
+
+    shown = capsys.readouterr().err
+    assert 1 == code
+    assert "carrier-pigeon://" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--orders", "0"],
+        ["--broker", "kafka://localhost:9092"],
+        ["--registry", "http://localhost:8081"],
+        ["--kafka", "--broker", "kafka://localhost:9092", "--registry", "http://localhost:8081"],
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(argv: list[str]) -> None:
+    """The command says how it wants to be called."""
+    with pytest.raises(SystemExit) as refused:
+        main(argv)
+
+    assert 2 == refused.value.code
