@@ -9,6 +9,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "none"  # the tools are installed once, by `make venv`
+nox.options.stop_on_first_error = True
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

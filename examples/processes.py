@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventhub import Hub, Settings
+from eventhub import Hub
 from examples.evidence import Evidence
 from examples.scenario import SCHEMA_GRACE, SERVICES, TOPICS, Setup, follow, gather, prepare
 from examples.table import Screen
@@ -46,7 +46,7 @@ async def run_processes(setup: Setup, broker: str, registry: str, screen: Screen
         "EVENTHUB_AUTO_REGISTER": "true",
         "EVENTHUB_SCHEMA_GRACE": str(SCHEMA_GRACE),
     }
-    async with Hub(broker, registry=registry, security=Settings().security) as hub:
+    async with Hub(broker, registry=registry) as hub:
         await prepare(hub.broker)
         async with watching(hub.broker, TOPICS) as watch:
             async with children(environment, setup.folder) as running:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from eventhub.clock import Clock, SystemClock
+from eventhub.runtime.breaker import BreakerOptions
 
 
 class Start(Enum):
@@ -45,6 +46,8 @@ class Options:
     """Records that wait behind those keys before the partitions are no longer asked."""
     max_span: int = 10_000
     """Offsets between the first unfinished and the last delivered record of a partition."""
+    breaker: BreakerOptions = field(default_factory=BreakerOptions)
+    """What counts as an outage rather than poison."""
     partitions: int = 3
     """Partitions of topics that the hub creates."""
     fail_on_offset_reset: bool = False

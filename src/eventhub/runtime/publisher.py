@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventhub.errors import BrokerError
+import structlog
+
+from eventhub.errors import BrokerError, PublishRefused
 from eventhub.event import Event, Stamp, event_key
 from eventhub.headers import stamp_headers
 from eventhub.record import ProducerRecord, RecordMetadata
+from eventhub.retry import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from eventhub.brokers.base import Producer
     from eventhub.codecs.serde import Serde
+
+    Rest = Callable[[float], Awaitable[None]]
+
+log = structlog.get_logger()
 
 
 class Publisher:
@@ -40,7 +47,7 @@ class Publisher:
         )
 
     async def send(self, records: Sequence[ProducerRecord]) -> Sequence[RecordMetadata]:
-        """Write records and return where they stand, in the order given.
+        """Write records once and return where they stand, in the order given.
 
         Raises:
             BrokerError: The first failure; ``PublishUncertain`` if records may have been written.
@@ -50,3 +57,25 @@ class Publisher:
             if isinstance(outcome, BrokerError):
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, RecordMetadata)]
+
+    async def deliver(self, records: Sequence[ProducerRecord], rest: Rest, jitter: Callable[[], float]) -> None:
+        """Write records until the broker has all of them, resting between failures; ids stay the same.
+
+        Raises:
+            PublishRefused: If the broker will never take one of them.
+        """
+        failures = 0
+        while True:
+            outcomes = await self.producer.send(records)
+            failed = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
+            if not failed:
+                return
+            for outcome in failed:
+                if isinstance(outcome, PublishRefused):
+                    raise outcome
+            records = [
+                sent for sent, outcome in zip(records, outcomes, strict=True) if isinstance(outcome, BrokerError)
+            ]
+            failures += 1
+            log.warning("eventhub.publish_failed", topic=records[0].topic, records=len(records), error=str(failed[0]))
+            await rest(backoff(failures, jitter=jitter()))

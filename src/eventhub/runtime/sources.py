@@ -6,24 +6,18 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from uuid_utils import uuid7
 
-from eventhub.errors import BrokerError, HandlerFault, PublishRefused
+from eventhub.errors import HandlerFault
 from eventhub.event import Stamp
-from eventhub.retry import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from eventhub.clock import Clock
     from eventhub.event import Event
     from eventhub.record import ProducerRecord
     from eventhub.runtime.counters import Counters
+    from eventhub.runtime.options import Options
     from eventhub.runtime.publisher import Publisher
     from eventhub.source import Source, SourceContext
-
-log = structlog.get_logger()
 
 
 def fresh_stamp(event: Event, source: str, now: float) -> Stamp:
@@ -40,21 +34,22 @@ class SourceRun:
         source: Source[..., Any, Any],
         context: SourceContext[Any],
         publisher: Publisher,
-        clock: Clock,
+        options: Options,
         counters: Counters,
     ) -> None:
         """Prepare to publish what the source yields."""
         self._source = source
         self._context = context
         self._publisher = publisher
-        self._clock = clock
+        self._clock = options.clock
+        self._random = options.random
         self._counters = counters
         self._yielded: list[ProducerRecord] = []
         self._unconfirmed = 0
         self._ended = False
         self._changed = asyncio.Condition()
         self._pulling: asyncio.Task[None] | None = None
-        self._last_yield = clock.monotonic()
+        self._last_yield = self._clock.monotonic()
 
     def waits(self, patience: float) -> bool:
         """Whether all it yielded is confirmed, and it has ended or yielded nothing for so many seconds."""
@@ -109,26 +104,10 @@ class SourceRun:
             due, self._yielded = self._yielded, []
             if not due:
                 return
-            await self._confirm(due)
+            await self._publisher.deliver(due, self._clock.sleep, self._random)
             self._unconfirmed -= len(due)
             self._counters.published += len(due)
             await self._notify()
-
-    async def _confirm(self, due: Sequence[ProducerRecord]) -> None:
-        failures = 0
-        while due:
-            outcomes = await self._publisher.producer.send(due)
-            failed = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
-            for outcome in failed:
-                if isinstance(outcome, PublishRefused):
-                    raise outcome
-            due = [record for record, outcome in zip(due, outcomes, strict=True) if isinstance(outcome, BrokerError)]
-            if due:
-                failures += 1
-                log.warning(
-                    "eventhub.publish_failed", source=self._source.name, topic=due[0].topic, error=str(failed[0])
-                )
-                await self._clock.sleep(backoff(failures))
 
     async def _notify(self) -> None:
         async with self._changed:

@@ -45,7 +45,7 @@ class Supervisor:
         async with service.lifespan() if service.lifespan is not None else nullcontext() as state:
             context = SourceContext(state, service.name)
             self.sources = [
-                SourceRun(source, context, self._wiring.publisher, self._wiring.options.clock, self.counters)
+                SourceRun(source, context, self._wiring.publisher, self._wiring.options, self.counters)
                 for source in service.sources
             ]
             try:

@@ -7,53 +7,47 @@ from bytes to the events that follow from it, and ``Assignment.commit`` stores h
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from eventhub.codecs.serde import SchemaUnresolved
 from eventhub.errors import (
     AuthorizationFailed,
-    BrokerError,
-    EventHubError,
     HandlerFault,
     OffsetOutOfRange,
-    PublishRefused,
-    RecordError,
 )
 from eventhub.event import Event, caused_stamp
-from eventhub.handler import Context, compose
+from eventhub.handler import Context
 from eventhub.headers import read_stamp
-from eventhub.retry import Exhausted, Fate, Retry, backoff
+from eventhub.retry import backoff
 from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
-from eventhub.runtime.dead_letter import dead_letter
+from eventhub.runtime.breaker import Breaker
+from eventhub.runtime.deadlines import Deadlines
+from eventhub.runtime.gate import Gate
 from eventhub.runtime.lanes import Lanes
-from eventhub.service import dead_letter_topic
+from eventhub.runtime.plan import Plan, make_plan
+from eventhub.runtime.recovery import Recovery
 from eventhub.subscription import returned_events
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from eventhub.brokers.base import Broker, Consumer
     from eventhub.codecs.serde import Reader
-    from eventhub.handler import Handler
     from eventhub.record import ProducerRecord, Record, TopicPartition
     from eventhub.runtime.counters import Counters
     from eventhub.runtime.options import Options
     from eventhub.runtime.partition import Partition
     from eventhub.runtime.publisher import Publisher
     from eventhub.service import Service
-    from eventhub.subscription import Subscription
 
     Polled = Mapping[TopicPartition, Sequence[Record]]
 
 log = structlog.get_logger()
 
-UNDECODED = Retry()
-"""What applies to records of which nobody knows yet whose they are."""
+DEADLINE_TICK = 0.05  # seconds between two looks at the deadlines: how much later than said a handler is cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +58,6 @@ class Wiring:
     publisher: Publisher
     reader: Reader
     options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How events of one class are handled, worked out when the worker starts."""
-
-    function: Callable[[Event], Awaitable[object]] | None
-    """The function itself, if nothing is around it and it asks for no context; None otherwise."""
-    handle: Handler
-    """The function in the shape of middleware, with the service's middleware around it."""
-    name: str
-    retry: Retry
-    produces: tuple[type[Event], ...]
 
 
 class Worker:
@@ -98,12 +79,17 @@ class Worker:
         self._options = wiring.options
         self._clock = wiring.options.clock
         self._limits = service.limits
-        self._plans = {event: _plan(s, service) for s in service.subscriptions for event in s.events}
+        self._deadlines = Deadlines(self._clock)
+        self._plans = {
+            event: make_plan(s, service, self._deadlines) for s in service.subscriptions for event in s.events
+        }
         self._ordering = {event.__event__.topic: s.ordering for s in service.subscriptions for event in s.events}
         self._stopping = False
         self._denied = 0  # polls in a row that were denied
         self.counters = counters
         self.lanes = Lanes(self._process, concurrency=service.limits.concurrency, clock=self._clock)
+        self.gate = Gate(self._group, Breaker(self._options.breaker), self.lanes.rest, self._clock)
+        self._recovery = Recovery(self._group, wiring, self.gate, self.lanes.rest, counters)
         self.assignment = Assignment(self._group, self._ordering, self.lanes, self._options)
         self.heartbeat = self._clock.monotonic()
         """Monotonic time of the poll task's last turn."""
@@ -122,9 +108,10 @@ class Worker:
         self.lanes.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                committing = tasks.create_task(self._commit_regularly())
+                beside = [tasks.create_task(self._commit_regularly()), tasks.create_task(self._enforce_deadlines())]
                 await self._poll(consumer)
-                committing.cancel()
+                for task in beside:
+                    task.cancel()
         except ExceptionGroup as failures:  # the first is the cause, the others its echo
             raise failures.exceptions[0] from None
         finally:
@@ -189,6 +176,8 @@ class Worker:
     def _room(self) -> int:
         """How many records may be fetched now; none before the last ones were taken up."""
         lanes, limits = self.lanes, self._limits
+        if self.gate.shut:
+            return 0
         if not lanes.hungry or lanes.in_flight_bytes >= limits.max_in_flight_bytes:
             return 0
         if (
@@ -210,27 +199,25 @@ class Worker:
     async def _process(self, record: Record, partition: Partition) -> None:
         """Take one record from bytes to the events that follow from it, whatever that needs.
 
-        This is the one place that catches whatever a handler raises. Only our own cancellation
-        and the interpreter's exits go on.
+        This is the one place that catches whatever a handler raises; ``Recovery`` lets go on only
+        our own cancellation and the interpreter's exits.
         """
+        plan: Plan | None = None
         attempts: Attempts | None = None
         while True:
             try:
                 event = self._decode(record)
                 if event is None:
                     return
+                if self.gate.shut:
+                    await self.gate.enter()
                 plan = self._plans[type(event)]
-                simple = plan.function
-                returned = await (
-                    simple(event) if simple else plan.handle(self._context(event, record, plan, attempts))
-                )
+                returned = await self._call(plan, event, record, attempts)
                 if returned is not None:
                     await self._publish(returned_events(returned), record, event, plan)
-                self.counters.handled += 1
-            except BaseException as error:
-                if _goes_on(error):
-                    raise
-                attempts = await self._recover(record, partition, error, attempts)
+                self._handled()
+            except BaseException as error:  # noqa: BLE001 - whatever it is, somebody has to decide the record's fate
+                attempts = await self._recovery.recover(record, partition, plan, error, attempts)
                 if attempts is None:
                     return
             else:
@@ -246,9 +233,16 @@ class Worker:
             self.counters.unknown += 1
         return event
 
-    def _context(self, event: Event, record: Record, plan: Plan, attempts: Attempts | None) -> Context[Any]:
+    def _call(self, plan: Plan, event: Event, record: Record, attempts: Attempts | None) -> Awaitable[object]:
+        if plan.function is not None:
+            return plan.function(event)
         attempt = 1 if attempts is None else attempts.attempt
-        return Context(event, record, self._state, self._group, plan.name, attempt)
+        return plan.handle(Context(event, record, self._state, self._group, plan.name, attempt))
+
+    def _handled(self) -> None:
+        self.counters.handled += 1
+        if self.gate.suspicious:
+            self.gate.succeeded()
 
     async def _publish(self, returned: Sequence[Event], record: Record, cause: Event, plan: Plan) -> None:
         """Publish what a handler returned; what the broker did not take is sent again with the same ids."""
@@ -262,96 +256,8 @@ class Worker:
                 raise HandlerFault(msg, record=record)
             caused = caused_stamp(stamp, event, service=self._group, handler=plan.name, position=position)
             due.append(self._wiring.publisher.record(event, caused))
-        await self._send(due)
+        await self._wiring.publisher.deliver(due, self.lanes.rest, self._options.random)
         self.counters.published += len(returned)
-
-    async def _send(self, due: Sequence[ProducerRecord]) -> None:
-        """Send until all is acknowledged.
-
-        Raises:
-            PublishRefused: If the broker will never take one of the records.
-        """
-        failures = 0
-        while True:
-            outcomes = await self._wiring.publisher.producer.send(due)
-            refused = next((outcome for outcome in outcomes if isinstance(outcome, PublishRefused)), None)
-            if refused is not None:
-                raise refused
-            failed = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
-            if not failed:
-                return
-            due = [sent for sent, outcome in zip(due, outcomes, strict=True) if isinstance(outcome, BrokerError)]
-            failures += 1
-            log.warning("eventhub.publish_failed", group=self._group, topic=due[0].topic, error=str(failed[0]))
-            await self.lanes.rest(backoff(failures, jitter=self._options.random()))
-
-    # -- a record that failed ---------------------------------------------------------------------
-
-    async def _recover(
-        self, record: Record, partition: Partition, error: BaseException, attempts: Attempts | None
-    ) -> Attempts | None:
-        """Wait for the next attempt and return what is known of the failure, or None once the record is done with."""
-        if attempts is None:
-            attempts = Attempts(partition.offsets.attempts(record.offset) + 1, self._clock)
-        if isinstance(error, SchemaUnresolved):
-            unresolved = await self._resolve(record)
-            if unresolved is None:
-                return attempts
-            error = unresolved
-        attempts.error = error
-        plan = self._plan_of(record)
-        retry = plan.retry if plan is not None else UNDECODED
-        match attempts.fate(retry, self._options.schema_grace):
-            case Fate.IGNORE:
-                self.counters.ignored += 1
-                return None
-            case Fate.DEAD_LETTER:
-                await self._give_up(record, plan, attempts)
-                return None
-            case Fate.PAUSE:
-                wait = attempts.pause(self._options.random())
-            case Fate.RETRY:
-                partition.offsets.failed(record.offset, attempts.attempt)
-                wait = attempts.retry(retry, self._options.random())
-        log.info(
-            "eventhub.record_retried",
-            topic=record.topic, partition=record.partition, offset=record.offset, group=self._group,
-            attempt=attempts.attempt, wait=round(wait, 3), error=type(error).__name__,
-        )  # fmt: skip
-        await self.lanes.rest(wait)
-        self.counters.retried += 1
-        return attempts
-
-    async def _resolve(self, record: Record) -> EventHubError | None:
-        """Fetch the schema of a record; returns what prevented it, or None."""
-        try:
-            await self._wiring.reader.resolve(record)
-        except EventHubError as error:
-            return error
-        return None
-
-    async def _give_up(self, record: Record, plan: Plan | None, attempts: Attempts) -> None:
-        """Put the record into its dead-letter topic; never returns before the broker has it."""
-        facts = {
-            "topic": record.topic, "partition": record.partition, "offset": record.offset, "group": self._group,
-            "attempt": attempts.attempt, "stage": attempts.stage, "error": type(attempts.error).__name__,
-        }  # fmt: skip
-        if plan is not None and plan.retry.exhausted is Exhausted.HALT_KEY:
-            log.error("eventhub.key_halted", **facts)
-            await self.lanes.rest(math.inf)
-        reason = attempts.reason(self._group, plan.name if plan is not None else None)
-        letter = dead_letter(record, reason, topic=dead_letter_topic(record.topic, self._group))
-        await self._send([letter])
-        self.counters.dead_lettered += 1
-        log.warning("eventhub.record_dead_lettered", **facts)
-
-    def _plan_of(self, record: Record) -> Plan | None:
-        """How the record would be handled, or None while it cannot be decoded."""
-        try:
-            event = self._wiring.reader.decode(record) if record.value is not None else None
-        except (RecordError, SchemaUnresolved):
-            return None
-        return self._plans.get(type(event)) if event is not None else None
 
     # -- commits, and the end ---------------------------------------------------------------------
 
@@ -360,6 +266,11 @@ class Worker:
             await asyncio.sleep(self._options.commit_interval)
             await self.assignment.commit()
 
+    async def _enforce_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(DEADLINE_TICK)
+            self._deadlines.enforce()
+
     async def _leave(self, consumer: Consumer) -> None:
         """Drain, commit and leave the group."""
         partitions = list(self.assignment.partitions.values())
@@ -367,24 +278,3 @@ class Worker:
         await self.assignment.commit(partitions)
         await self.lanes.stop()
         await consumer.stop()
-
-
-def _plan(subscription: Subscription[..., Any, Any], service: Service[Any]) -> Plan:
-    return Plan(
-        function=None if subscription.takes_context or service.middleware else subscription.function,
-        handle=compose(subscription.handler, service.middleware),
-        name=subscription.name,
-        retry=subscription.retry,
-        produces=subscription.produces,
-    )
-
-
-def _goes_on(error: BaseException) -> bool:
-    """Whether an error ends more than the record: the interpreter's exits, and our own cancellation.
-
-    A handler may raise ``CancelledError`` by itself, when what it waits for was cancelled; that is its failure.
-    """
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    return isinstance(error, (KeyboardInterrupt, SystemExit))

@@ -1,0 +1,45 @@
+"""How events of one class are handled, worked out once when a worker starts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from eventhub.event import Event
+from eventhub.handler import Handler, compose
+from eventhub.retry import Retry
+from eventhub.runtime.deadlines import Deadlines
+from eventhub.service import Service
+from eventhub.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A subscription with everything that is around it."""
+
+    function: Callable[[Event], Awaitable[object]] | None
+    """The function itself, if nothing is around it and it asks for no context; None otherwise."""
+    handle: Handler
+    """The function in the shape of middleware, with its deadline and the service's middleware around it."""
+    name: str
+    """The handler's name."""
+    retry: Retry
+    """What happens when it fails."""
+    produces: tuple[type[Event], ...]
+    """The classes of events it may return."""
+
+
+def make_plan(subscription: Subscription[..., Any, Any], service: Service[Any], deadlines: Deadlines) -> Plan:
+    """The plan of a subscription: its deadline around the function, the service's middleware around both."""
+    handle = subscription.handler
+    if subscription.timeout is not None:
+        handle = deadlines.guard(handle, subscription.timeout, subscription.name)
+    simple = not (subscription.takes_context or subscription.timeout or service.middleware)
+    return Plan(
+        function=subscription.function if simple else None,
+        handle=compose(handle, service.middleware),
+        name=subscription.name,
+        retry=subscription.retry,
+        produces=subscription.produces,
+    )

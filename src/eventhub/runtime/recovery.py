@@ -1,0 +1,149 @@
+"""What happens to a record that failed: tried again, waited for, ignored, or dead-lettered; never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+import structlog
+
+from eventhub.codecs.serde import SchemaUnresolved
+from eventhub.errors import EventHubError
+from eventhub.retry import Exhausted, Fate, Retry
+from eventhub.runtime.attempts import Attempts
+from eventhub.runtime.dead_letter import dead_letter
+from eventhub.service import dead_letter_topic
+
+if TYPE_CHECKING:
+    from eventhub.record import Record
+    from eventhub.runtime.counters import Counters
+    from eventhub.runtime.gate import Gate
+    from eventhub.runtime.partition import Partition
+    from eventhub.runtime.plan import Plan
+    from eventhub.runtime.publisher import Rest
+    from eventhub.runtime.worker import Wiring
+
+log = structlog.get_logger()
+
+OUTAGE_STAGES = frozenset({"handle", "deadline"})
+"""Where failures may be an outage's doing; what cannot be decoded or published says nothing of one."""
+
+UNDECODED = Retry()
+"""What applies to records of which nobody knows yet whose they are."""
+
+
+class Recovery:
+    """Decides the fate of failed records of one worker and carries it out."""
+
+    def __init__(self, group: str, wiring: Wiring, gate: Gate, rest: Rest, counters: Counters) -> None:
+        """Prepare to recover.
+
+        Args:
+            group: The consumer group.
+            wiring: Publisher, reader and options.
+            gate: Who is told of failures that may be an outage's.
+            rest: Lets the record in hand wait for some seconds, its key in order.
+            counters: Where to count.
+        """
+        self._group = group
+        self._wiring = wiring
+        self._options = wiring.options
+        self._gate = gate
+        self._rest = rest
+        self._counters = counters
+
+    async def recover(
+        self, record: Record, partition: Partition, plan: Plan | None, error: BaseException, attempts: Attempts | None
+    ) -> Attempts | None:
+        """Wait until the record is to be tried again, or see to it that it is done with.
+
+        Args:
+            record: The record in hand.
+            partition: Where it was read.
+            plan: How it is handled, or None if that is not known yet.
+            error: What the latest attempt met.
+            attempts: What is known of earlier attempts, or None for the first.
+
+        Returns:
+            What is known of the attempts when another one is due, or None once the record is done with.
+
+        Raises:
+            BaseException: The error itself, if it ends more than the record.
+        """
+        if _goes_on(error):
+            self._gate.left()
+            raise error
+        attempts = attempts or Attempts(partition.offsets.attempts(record.offset) + 1, self._options.clock)
+        cause = await self._resolve(record) if isinstance(error, SchemaUnresolved) else error
+        if cause is None:
+            return attempts
+        attempts.error = cause
+        retry = plan.retry if plan is not None else UNDECODED
+        match self._fate(record, attempts, retry):
+            case Fate.IGNORE:
+                self._counters.ignored += 1
+                return None
+            case Fate.DEAD_LETTER:
+                await self._give_up(record, plan, attempts)
+                return None
+            case Fate.PAUSE:
+                wait = attempts.pause(self._options.random())
+            case Fate.RETRY:
+                partition.offsets.failed(record.offset, attempts.attempt)
+                wait = attempts.retry(retry, self._options.random())
+        log.info("eventhub.record_retried", **self._facts(record, attempts), wait=round(wait, 3))
+        await self._rest(wait)
+        self._counters.retried += 1
+        return attempts
+
+    def _fate(self, record: Record, attempts: Attempts, retry: Retry) -> Fate:
+        """What becomes of the record, once the breaker has heard of it: in an outage nothing is given up."""
+        fate = attempts.fate(retry, self._options.schema_grace)
+        telling = attempts.stage in OUTAGE_STAGES
+        if telling and fate is not Fate.IGNORE:
+            self._gate.failed(record.key if record.key is not None else record.offset)
+        self._gate.left()
+        return Fate.PAUSE if telling and self._gate.shut and fate is not Fate.IGNORE else fate
+
+    async def _resolve(self, record: Record) -> EventHubError | None:
+        """Fetch the schema of a record; returns what prevented it, or None."""
+        try:
+            await self._wiring.reader.resolve(record)
+        except EventHubError as error:
+            return error
+        return None
+
+    async def _give_up(self, record: Record, plan: Plan | None, attempts: Attempts) -> None:
+        """Put the record into its dead-letter topic; never returns before the broker has it."""
+        if plan is not None and plan.retry.exhausted is Exhausted.HALT_KEY:
+            log.error("eventhub.key_halted", **self._facts(record, attempts))
+            await self._rest(math.inf)
+        reason = attempts.reason(self._group, plan.name if plan is not None else None)
+        letter = dead_letter(record, reason, topic=dead_letter_topic(record.topic, self._group))
+        await self._wiring.publisher.deliver([letter], self._rest, self._options.random)
+        self._counters.dead_lettered += 1
+        log.warning("eventhub.record_dead_lettered", **self._facts(record, attempts))
+
+    def _facts(self, record: Record, attempts: Attempts) -> dict[str, object]:
+        """What every log line about the record says; never its key, its value or an error's text."""
+        return {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "group": self._group,
+            "attempt": attempts.attempt,
+            "stage": attempts.stage,
+            "error": type(attempts.error).__name__,
+        }
+
+
+def _goes_on(error: BaseException) -> bool:
+    """Whether an error ends more than the record: the interpreter's exits, and our own cancellation.
+
+    A handler may raise ``CancelledError`` by itself, when what it waits for was cancelled; that is its failure.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, (KeyboardInterrupt, SystemExit))
