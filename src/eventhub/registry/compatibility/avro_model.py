@@ -133,6 +133,8 @@ class AvroSchema:
 
     root: Type
     names: Mapping[str, Definition]
+    referenced: frozenset[str] = frozenset()
+    """The names that the schemas it refers to stand for; its own text does not spell them out."""
 
     def resolve(self, type_: Type) -> Primitive | Array | Map | Union | Definition:
         """The type itself, or the definition that a name stands for."""

@@ -44,9 +44,9 @@ def parse(text: str, references: Iterable[str] = ()) -> AvroSchema:
         InvalidSchema: If a text is no valid schema, or is larger or deeper than allowed.
     """
     names: dict[str, Definition] = {}
-    for referenced in references:
-        _parse(referenced, names)
-    return AvroSchema(_parse(text, names), names)
+    roots = [_parse(each, names) for each in references]
+    referenced = frozenset(root.name.full for root in roots if isinstance(root, Record | Enum | Fixed))
+    return AvroSchema(_parse(text, names), names, referenced)
 
 
 def _parse(text: str, names: dict[str, Definition]) -> Type:

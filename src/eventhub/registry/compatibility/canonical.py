@@ -32,6 +32,7 @@ from eventhub.registry.compatibility.avro_model import (
     Type,
     Union,
 )
+from eventhub.registry.compatibility.bounds import Json
 
 _KINDS = frozenset(
     "null boolean int long float double bytes string record enum array map union fixed".split()  # noqa: SIM905
@@ -40,27 +41,33 @@ _CONTROLS = {at: f"\\u{at:04X}" for at in range(32)} | {8: "\\b", 9: "\\t", 10: 
 _ESCAPES = _CONTROLS | {ord('"'): '\\"', ord("\\"): "\\\\"}
 
 
-def canonical_avro(schema: AvroSchema) -> str:
-    """The text of an Avro schema as Java writes it: attributes in a fixed order, no spaces."""
-    return _Writer(schema).type(schema.root, "")
+def canonical_avro(schema: AvroSchema, *, normal: bool = False) -> str:
+    """The text of an Avro schema as Java writes it: attributes in a fixed order, no spaces.
+
+    Args:
+        schema: The schema.
+        normal: Whether properties that Avro does not know are sorted too, so that their order makes no other schema.
+    """
+    return _Writer(schema, normal=normal).type(schema.root, "")
 
 
 class _Writer:
     """Writes each definition once, and only its name from then on."""
 
-    def __init__(self, schema: AvroSchema) -> None:
+    def __init__(self, schema: AvroSchema, *, normal: bool) -> None:
         self._schema = schema
-        self._written: set[str] = set()
+        self._normal = normal
+        self._written = set(schema.referenced)
 
     def type(self, type_: Type, space: str) -> str:
         """The text of a type, in a namespace."""
         match type_:
             case Primitive(kind, props):
-                return _object([("type", write_json(kind)), *_props(props)]) if props else write_json(kind)
+                return _object([("type", write_json(kind)), *self._props(props)]) if props else write_json(kind)
             case Array(items, props):
-                return _object([("type", '"array"'), ("items", self.type(items, space)), *_props(props)])
+                return _object([("type", '"array"'), ("items", self.type(items, space)), *self._props(props)])
             case Map(values, props):
-                return _object([("type", '"map"'), ("values", self.type(values, space)), *_props(props)])
+                return _object([("type", '"map"'), ("values", self.type(values, space)), *self._props(props)])
             case Union(branches):
                 return f"[{','.join(self.type(branch, space) for branch in branches)}]"
             case Named(full):
@@ -86,7 +93,7 @@ class _Writer:
                 parts.extend([("default", write_json(default))] if default is not None else [])
             case Fixed(size=size):
                 parts.append(("size", write_json(size)))
-        parts.extend(_props(defined.props))
+        parts.extend(self._props(defined.props))
         if defined.aliases:
             parts.append(("aliases", write_json([_qualified(alias, defined.name.space) for alias in defined.aliases])))
         return _object(parts)
@@ -101,7 +108,11 @@ class _Writer:
             parts.append(("order", write_json(field.order)))
         if field.aliases:
             parts.append(("aliases", write_json(list(field.aliases))))
-        return _object([*parts, *_props(field.props)])
+        return _object([*parts, *self._props(field.props)])
+
+    def _props(self, props: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        shown = sorted_json(props) if self._normal else props
+        return [(key, write_json(value)) for key, value in shown.items()]
 
 
 def _qualified(name: Name, space: str) -> str:
@@ -111,10 +122,6 @@ def _qualified(name: Name, space: str) -> str:
 
 def _object(parts: Iterable[tuple[str, str]]) -> str:
     return f"{{{','.join(f'{write_json(key)}:{value}' for key, value in parts)}}}"
-
-
-def _props(props: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    return [(key, write_json(value)) for key, value in props.items()]
 
 
 def write_json(value: object) -> str:
@@ -130,6 +137,17 @@ def write_json(value: object) -> str:
             return _object((key, write_json(inner)) for key, inner in value.items())
         case _:
             return json.dumps(value)
+
+
+def sorted_json(value: Json) -> Json:
+    """JSON with the keys of every object in order."""
+    match value:
+        case dict():
+            return {key: sorted_json(value[key]) for key in sorted(value)}
+        case list():
+            return [sorted_json(each) for each in value]
+        case _:
+            return value
 
 
 def _double(value: float) -> str:

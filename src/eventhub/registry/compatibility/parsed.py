@@ -12,7 +12,7 @@ from eventhub.registry.compatibility.avro import avro_problems
 from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.avro_parser import parse as parse_avro
 from eventhub.registry.compatibility.bounds import REFERENCES, load_json
-from eventhub.registry.compatibility.canonical import canonical_avro, write_json
+from eventhub.registry.compatibility.canonical import canonical_avro, sorted_json, write_json
 from eventhub.registry.compatibility.problem import Problem
 
 Resolve = Callable[[Reference], Schema]
@@ -30,8 +30,13 @@ class Parsed:
     """What the text says."""
 
 
-def parse_schema(schema: Schema, resolve: Resolve | None = None) -> Parsed:
+def parse_schema(schema: Schema, resolve: Resolve | None = None, *, normal: bool = False) -> Parsed:
     """Parse a schema and everything it refers to.
+
+    Args:
+        schema: The schema.
+        resolve: Finds what it refers to; None for a schema that refers to nothing.
+        normal: Whether differences of order that mean nothing are taken out of the canonical text as well.
 
     Raises:
         InvalidSchema: If it is not valid, refers to what is not there, or is larger or deeper than allowed.
@@ -39,10 +44,10 @@ def parse_schema(schema: Schema, resolve: Resolve | None = None) -> Parsed:
     referenced = _referenced(schema, resolve or _unknown)
     if schema.type is SchemaType.AVRO:
         avro = parse_avro(schema.text, [each.text for each in referenced])
-        return Parsed(schema.type, canonical_avro(avro), avro)
+        return Parsed(schema.type, canonical_avro(avro, normal=normal), avro)
     if schema.type is SchemaType.JSON:
         loaded = load_json(schema.text)
-        return Parsed(schema.type, write_json(loaded), loaded)
+        return Parsed(schema.type, write_json(sorted_json(loaded) if normal else loaded), loaded)
     return Parsed(schema.type, schema.text, schema.text)
 
 

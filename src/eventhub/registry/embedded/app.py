@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from eventhub.registry.embedded.refused import Refused
-from eventhub.registry.embedded.request import Raw, Request
+from eventhub.registry.embedded.request import Nothing, Raw, Request
 from eventhub.registry.embedded.routes import find
 from eventhub.registry.embedded.store import Store
 
@@ -74,6 +74,8 @@ class EmbeddedRegistry:
         elif scope["type"] == "http":
             status, body = await self._answer(scope, receive)
             headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+            if status == 204:  # noqa: PLR2004 - RFC 9110 allows it no length
+                headers = []
             if status == 401:  # noqa: PLR2004 - RFC 9110 asks for the challenge
                 headers.append((b"www-authenticate", b'Basic realm="schema registry"'))
             await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -86,11 +88,15 @@ class EmbeddedRegistry:
             self._admit(headers)
             route, captured = find(scope["method"], _raw_path(scope))
             _check_types(headers)
-            query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
-            body = _parse(await _read(receive)) if scope["method"] in {"POST", "PUT"} else {}
+            query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+            body = await _read(receive) if scope["method"] in {"POST", "PUT"} else b""
             answer = route(self.store, Request(captured, query, body))
+        except OSError as error:  # the journal could not be written, so nothing was changed
+            return 500, error_body(50001, f"Error in the backend data store: {error}")
         except Refused as refused:
             return refused.status, error_body(refused.code, refused.message)
+        if isinstance(answer, Nothing):
+            return 204, b""
         return 200, answer.text.encode() if isinstance(answer, Raw) else _json(answer)
 
     def _admit(self, headers: Mapping[str, str]) -> None:
@@ -135,18 +141,6 @@ async def _read(receive: Receive) -> bytes:
             raise Refused(413, f"request is larger than {BODY_BYTES} bytes")
         if event["type"] == "http.disconnect" or not event.get("more_body", False):
             return bytes(body)
-
-
-def _parse(body: bytes) -> Mapping[str, Any]:
-    """The object in a body; an empty body is an empty object."""
-    try:
-        parsed = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError) as error:
-        message = f"request is no JSON: {error}"
-        raise Refused(400, message) from error
-    if not isinstance(parsed, dict):
-        raise Refused(400, "request is no JSON object")
-    return parsed
 
 
 async def _live(receive: Receive, send: Send) -> None:

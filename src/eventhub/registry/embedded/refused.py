@@ -28,7 +28,7 @@ def subject_not_found(subject: str) -> Refused:
     return Refused(40401, f"Subject '{subject}' not found.")
 
 
-def version_not_found(version: object) -> Refused:
+def version_not_found(version: object = "latest") -> Refused:
     """The subject exists, this version of it does not."""
     return Refused(40402, f"Version {version} not found.")
 

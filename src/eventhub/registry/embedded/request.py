@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from eventhub.registry.base import Reference, Schema, SchemaType
-from eventhub.registry.embedded.refused import Refused, invalid_schema
+from eventhub.registry.base import SchemaType
+from eventhub.registry.embedded.bodies import SchemaBody, read
+from eventhub.registry.embedded.refused import Refused
 from eventhub.registry.embedded.state import Subject, Version, parse_subject
 from eventhub.registry.embedded.store import Proposal
 
 Row = TypeVar("Row")
 
+_WHOLE = re.compile("-?[0-9]{1,10}")
 _FORBIDDEN = frozenset({"__GLOBAL", "__EMPTY"})
 
 
@@ -22,12 +25,16 @@ class Request:
 
     captured: Sequence[str] = ()
     """The parts of the path that the route leaves open."""
-    query: Mapping[str, str] | None = None
-    body: Mapping[str, Any] | None = None
+    query: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
 
     def text(self, name: str) -> str:
-        """A parameter of the query; empty if it is not there."""
-        return (self.query or {}).get(name, "")
+        """A parameter of the query, the last of its name; empty if it is not there."""
+        return dict(self.query).get(name, "")
+
+    def texts(self, name: str) -> list[str]:
+        """Every parameter of that name, without the quotes that Confluent's Python client puts around them."""
+        return [value.strip('"') for key, value in self.query if key == name]
 
     def flag(self, name: str) -> bool:
         """A parameter that is true or false; Confluent's Python client writes True and False."""
@@ -36,10 +43,11 @@ class Request:
     def number(self, name: str, default: int) -> int:
         """A parameter that is a whole number."""
         text = self.text(name)
-        try:
-            return int(text) if text else default
-        except ValueError:
-            raise Refused(404, "HTTP 404 Not Found") from None  # what JAX-RS makes of it
+        if not text:
+            return default
+        if not _WHOLE.fullmatch(text):
+            raise Refused(404, "HTTP 404 Not Found")  # what Confluent's server makes of it
+        return int(text)
 
     def page(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The part of some rows that ``offset`` and ``limit`` ask for."""
@@ -67,7 +75,7 @@ class Request:
         text = self.captured[1]
         if text in {"latest", "-1"}:
             return None
-        if not text.isdecimal() or not 0 < int(text[:20]) < 1 << 31:
+        if not _WHOLE.fullmatch(text) or not 0 < int(text) < 1 << 31:
             message = (
                 f"The specified version '{text}' is not a valid version id. Allowed values are between [1, 2^31-1] "
                 'and the string "latest"'
@@ -78,23 +86,7 @@ class Request:
     @property
     def proposal(self) -> Proposal:
         """The schema in the body."""
-        body = self.body or {}
-        text = body.get("schema")
-        if not isinstance(text, str) or not text:
-            raise Refused(42201, "Empty schema")
-        type_ = body.get("schemaType") or SchemaType.AVRO
-        if type_ not in set(SchemaType):
-            reason = f"unknown schemaType {type_!r}; known are {', '.join(SchemaType)}"
-            raise invalid_schema(reason)
-        references = tuple(_reference(each) for each in body.get("references") or ())
-        schema = Schema(text, SchemaType(type_), references)
-        return Proposal(
-            schema,
-            _object(body, "metadata"),
-            _object(body, "ruleSet"),
-            _whole(body, "id"),
-            _whole(body, "version"),
-        )
+        return replace(read(SchemaBody, self.body).proposal, normalize=self.flag("normalize"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +96,9 @@ class Raw:
     text: str
 
 
-def _reference(each: object) -> Reference:
-    match each:
-        case {"name": str(name), "subject": str(subject), "version": int(version)} if not isinstance(version, bool):
-            return Reference(name, subject, version)
-    reason = "a reference needs a name, a subject and a version"
-    raise invalid_schema(reason)
-
-
-def _object(body: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
-    value = body.get(key)
-    if value is not None and not isinstance(value, dict):
-        raise Refused(422, f"{key} must be an object")
-    return value
-
-
-def _whole(body: Mapping[str, Any], key: str) -> int | None:
-    value = body.get(key)
-    if value in {None, -1, 0}:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 31:
-        raise Refused(422, f"{key} must be a whole number between 1 and 2^31-1")
-    return value
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """An answer without a body."""
 
 
 def schema_answer(version: Version) -> dict[str, Any]:

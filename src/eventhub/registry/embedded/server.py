@@ -18,6 +18,7 @@ _HEAD_BYTES = 16 << 10  # request line and headers; what most servers allow
 _READ_BYTES = 64 << 10
 _REQUEST_SECONDS = 10.0  # for a whole request to arrive: nobody may hold a connection by dripping
 _IDLE_SECONDS = 75.0  # between requests; longer than clients keep a connection
+_LINGER_SECONDS = 1.0  # for a client that was refused to notice
 _GRACE_SECONDS = 5.0  # for running requests, when the server stops
 
 
@@ -99,10 +100,20 @@ class _Connection:
         except (OSError, TimeoutError):
             pass  # the client is gone, or as good as
         finally:
+            with suppress(OSError, TimeoutError):
+                await self._linger()
             self._writer.close()
             with suppress(OSError):
                 await self._writer.wait_closed()
             self._ended.set()
+
+    async def _linger(self) -> None:
+        """Let a client that still sends read its answer first: closing at once would take it out of its hands."""
+        if self._http.their_state in {h11.SEND_BODY, h11.ERROR} and not self._stopping:
+            self._writer.write_eof()
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while await self._reader.read(_READ_BYTES):
+                    pass
 
     async def stop(self) -> None:
         """Let a running request finish, for a while, and close."""
@@ -122,6 +133,8 @@ class _Connection:
             return False
         async with asyncio.timeout(_REQUEST_SECONDS):
             await self._app(_scope(event), self._receive, self._send)
+        if self._http.their_state is h11.SEND_BODY and not self._http.they_are_waiting_for_100_continue:
+            self._http.next_event()  # the end of a request without a body; any other end is not waited for
         keeps = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         return keeps and not self._stopping
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from eventhub.registry.base import Compatibility
+from eventhub.registry.embedded.bodies import ConfigBody, ModeBody, read
 from eventhub.registry.embedded.refused import Refused, not_permitted, subject_not_found
-from eventhub.registry.embedded.request import Request
+from eventhub.registry.embedded.request import Nothing, Request
 from eventhub.registry.embedded.state import GLOBAL, Subject
 from eventhub.registry.embedded.store import Store
 
@@ -47,16 +48,15 @@ def put_subject_config(store: Store, request: Request) -> object:
 
 def _put_config(store: Store, subject: Subject, request: Request) -> object:
     """Keep a level and whatever else a config holds, and answer with what was sent."""
-    body = dict(request.body or {})
-    level = body.pop("compatibility", None)
-    if level is None and not body:
-        raise Refused(42203, "Invalid compatibility level. Valid values are " + _listed(Compatibility))
-    if level is not None:
-        if str(level).upper() not in set(Compatibility):
+    sent = read(ConfigBody, request.body).model_dump(exclude_unset=True)
+    kept = {key: value for key, value in sent.items() if key not in {"compatibility", "compatibilityLevel"}}
+    level = (sent.get("compatibility") or "").upper()
+    if level or not kept:
+        if level not in set(Compatibility):
             raise Refused(42203, "Invalid compatibility level. Valid values are " + _listed(Compatibility))
-        body["compatibilityLevel"] = str(level).upper()
-    store.set("config", subject, {**(store.state.setting("config", subject) or {}), **body})
-    return request.body
+        kept["compatibilityLevel"] = level
+    store.set("config", subject, {**(store.state.setting("config", subject) or {}), **kept})
+    return sent
 
 
 def _listed(names: Iterable[object]) -> str:
@@ -106,7 +106,7 @@ def put_subject_mode(store: Store, request: Request) -> object:
 
 
 def _put_mode(store: Store, subject: Subject, request: Request) -> object:
-    mode = (request.body or {}).get("mode")
+    mode = read(ModeBody, request.body).mode
     if mode not in MODES:
         raise Refused(42204, "Invalid mode. Valid values are " + _listed(sorted(MODES)))
     if mode == "IMPORT" and not request.flag("force") and _holds_schemas(store, subject):
@@ -130,6 +130,17 @@ def delete_subject_mode(store: Store, request: Request) -> object:
     old = store.mode(subject)
     store.set("mode", subject, None)
     return {"mode": old}
+
+
+def delete_context(store: Store, request: Request) -> object:
+    """DELETE /contexts/{context}: its settings, once it has no subjects."""
+    context = Subject(request.captured[0].strip(":"), "")
+    if _holds_schemas(store, context):
+        raise Refused(42211, f"The specified context '{context.context}' is not empty.")
+    for table in ("config", "mode"):
+        if store.state.setting(table, context) is not None:
+            store.set(table, context, None)
+    return Nothing()
 
 
 def list_contexts(store: Store, _: Request) -> object:

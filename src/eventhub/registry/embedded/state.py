@@ -73,6 +73,14 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """A version was deleted softly: its id can still be read."""
+
+    subject: Subject
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """A version was deleted for good."""
 
@@ -90,7 +98,7 @@ class Setting:
     value: Mapping[str, Any] | None
 
 
-Change = Version | Removed | Setting
+Change = Version | Hidden | Removed | Setting
 
 
 class State:
@@ -111,6 +119,8 @@ class State:
             match change:
                 case Version():
                     self._put(change)
+                case Hidden(subject, version):
+                    self._put(replace(self._versions[subject][version], deleted=True))
                 case Removed():
                     self._remove(change)
                 case Setting(table, subject, None):
@@ -185,15 +195,3 @@ class State:
     def setting(self, table: str, subject: Subject) -> Mapping[str, Any] | None:
         """What was set for exactly this subject, or None."""
         return self._settings.get((table, subject))
-
-    def everything(self) -> Iterator[Change]:
-        """The changes that would make this state out of an empty one."""
-        for subject in self._versions:
-            yield from self.versions(subject, deleted=True)
-        for (table, subject), value in self._settings.items():
-            yield Setting(table, subject, value)
-
-
-def hidden(version: Version) -> Version:
-    """The version, deleted softly."""
-    return replace(version, deleted=True)

@@ -6,7 +6,7 @@ Source: the documented behaviour of Confluent's Schema Registry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from eventhub.errors import InvalidSchema
@@ -26,12 +26,12 @@ from eventhub.registry.embedded.state import (
     GLOBAL,
     Change,
     Definition,
+    Hidden,
     Removed,
     Setting,
     State,
     Subject,
     Version,
-    hidden,
     referred,
 )
 
@@ -52,6 +52,8 @@ class Proposal:
     """The id it had elsewhere; only taken in mode IMPORT."""
     version: int | None = None
     """The version it had elsewhere; only taken in mode IMPORT."""
+    normalize: bool = False
+    """Whether differences of order that mean nothing do not make another schema."""
 
 
 class Store:
@@ -75,7 +77,7 @@ class Store:
         if mode.startswith("READONLY"):
             raise read_only(str(subject))
         definition, parsed = self.define(subject, proposal)
-        if mode == "IMPORT":
+        if mode == "IMPORT" or (mode == "FORWARD" and proposal.id is not None):
             return self._import(subject, proposal, definition)
         if proposal.id is not None:
             reason = f"Subject {subject} is not in import mode"
@@ -154,8 +156,11 @@ class Store:
     def define(self, subject: Subject, proposal: Proposal) -> tuple[Definition, Parsed]:
         """What a proposal would be as a registered schema."""
         schema = proposal.schema
+        normal = proposal.normalize or self._normalizes(subject)
+        if normal:
+            schema = replace(schema, references=tuple(sorted(set(schema.references), key=astuple)))
         try:
-            parsed = parse_schema(schema, lambda reference: self.resolve(subject.context, reference))
+            parsed = parse_schema(schema, lambda reference: self.resolve(subject.context, reference), normal=normal)
         except InvalidSchema as error:
             raise invalid_schema(str(error)) from error
         canonical = replace(schema, text=parsed.text)
@@ -185,14 +190,26 @@ class Store:
 
     def level(self, subject: Subject) -> Compatibility:
         """The compatibility level in force: the subject's own, its context's, the registry's, or BACKWARD."""
+        return Compatibility(self._config(subject, "compatibilityLevel") or Compatibility.BACKWARD)
+
+    def _normalizes(self, subject: Subject) -> bool:
+        return bool(self._config(subject, "normalize"))
+
+    def _config(self, subject: Subject, key: str) -> Any:  # noqa: ANN401 - JSON
+        """What is configured for the subject, its context or the registry, whichever comes first; None for nothing."""
         for place in (subject, subject.whole_context, GLOBAL):
-            config = self.state.setting("config", place)
-            if config is not None and config.get("compatibilityLevel"):
-                return Compatibility(config["compatibilityLevel"])
-        return Compatibility.BACKWARD
+            config = self.state.setting("config", place) or {}
+            if config.get(key) is not None:
+                return config[key]
+        return None
 
     def mode(self, subject: Subject) -> str:
-        """The mode in force: the subject's own, its context's, the registry's, or READWRITE."""
+        """The mode in force: the subject's own, its context's, the registry's, or READWRITE.
+
+        READONLY_OVERRIDE of the registry comes before all others.
+        """
+        if (self.state.setting("mode", GLOBAL) or {}).get("mode") == "READONLY_OVERRIDE":
+            return "READONLY_OVERRIDE"
         for place in (subject, subject.whole_context, GLOBAL):
             mode = self.state.setting("mode", place)
             if mode is not None:
@@ -205,7 +222,8 @@ class Store:
 
     def delete(self, versions: Sequence[Version], *, permanent: bool) -> None:
         """Hide versions, or remove hidden ones for good, all or none."""
-        self._change(*(Removed(each.subject, each.version) if permanent else hidden(each) for each in versions))
+        change = Removed if permanent else Hidden
+        self._change(*(change(version.subject, version.version) for version in versions))
 
     def _change(self, *changes: Change) -> None:
         self._keep(changes)

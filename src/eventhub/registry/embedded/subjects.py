@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventhub.registry.embedded.refused import Refused, read_only, subject_not_found
+from eventhub.registry.embedded.refused import Refused, read_only, subject_not_found, version_not_found
 from eventhub.registry.embedded.request import Raw, Request, version_answer
 from eventhub.registry.embedded.state import State, Subject, Version
 from eventhub.registry.embedded.store import Store
@@ -17,11 +17,9 @@ def list_subjects(store: Store, request: Request) -> object:
 
 
 def has_prefix(subject: Subject, prefix: str) -> bool:
-    """Whether a subject is asked for: by prefix, in the default context unless the prefix names another."""
-    if prefix.startswith(":*:"):
-        return subject.name.startswith(prefix[3:])
-    if not prefix.startswith(":."):
-        return str(subject).startswith(prefix) and not str(subject).startswith(":.")
+    """Whether a subject is asked for: ``:*:`` means every context, and so does no prefix at all."""
+    if not prefix or prefix.startswith(":*:"):
+        return subject.name.startswith(prefix.removeprefix(":*:"))
     return str(subject).startswith(prefix)
 
 
@@ -74,6 +72,20 @@ def register(store: Store, request: Request) -> object:
 def get_version(store: Store, request: Request) -> object:
     """GET /subjects/{subject}/versions/{version}."""
     return version_answer(_version(store, request))
+
+
+def get_by_metadata(store: Store, request: Request) -> object:
+    """GET /subjects/{subject}/metadata: the latest version with all the properties asked for."""
+    wanted = dict(zip(request.texts("key"), request.texts("value"), strict=False))
+    subject = request.subject
+    versions = store.state.versions(subject, deleted=request.flag("deleted"))
+    if not versions:
+        raise subject_not_found(str(subject))
+    for version in reversed(versions):
+        properties = (version.definition.metadata or {}).get("properties") or {}
+        if wanted.items() <= properties.items():
+            return version_answer(version)
+    raise version_not_found()
 
 
 def get_version_schema(store: Store, request: Request) -> object:

@@ -1,0 +1,159 @@
+"""Keep what the embedded registry knows in a file: JSON lines, one for each change that was answered.
+
+The first line names the format. Each further line is a list of changes that were made together; it counts once its
+end of line is written, so that a line cut off by a crash never happened, and no client was told that it did.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+
+from eventhub.errors import RegistryError
+from eventhub.registry.base import Reference, Schema, SchemaType
+from eventhub.registry.embedded.state import Change, Definition, Hidden, Removed, Setting, Version, parse_subject
+from eventhub.registry.embedded.store import Store
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no advisory locks; there nobody watches for a second process
+    fcntl = None  # type: ignore[assignment]
+
+log = structlog.get_logger(__name__)
+
+_NAME = "registry.jsonl"
+_FORMAT = b'{"eventhub-registry":1}\n'
+
+
+@contextmanager
+def open_store(directory: Path, *, fsync: bool = True) -> Iterator[Store]:
+    """A store that is what it was when it was last open, and keeps every change before it is answered.
+
+    Args:
+        directory: Where the journal stands; it is made if it is not there.
+        fsync: Whether each change reaches the disk before it is answered, so that it survives a loss of power too.
+            Without, it survives any end of the process.
+
+    Raises:
+        RegistryError: If another process has it open, or a line other than the last is damaged.
+        OSError: If the directory cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / _NAME
+    with path.open("a+b", buffering=0) as file:
+        _lock(file, path)
+        journal = _Journal(file, fsync=fsync)
+        store = Store(journal.keep)
+        for changes in journal.replay(path):
+            store.state.apply(changes)
+        yield store
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Make sure that nobody else writes; the lock ends with the process, however it ends."""
+    if fcntl is None:  # pragma: no cover - see the import
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        msg = f"another process serves a registry out of {path}; stop it, or give this one a directory of its own"
+        raise RegistryError(msg, retriable=False) from error
+
+
+class _Journal:
+    """The open file and where its last whole line ends."""
+
+    def __init__(self, file: BinaryIO, *, fsync: bool) -> None:
+        self._file = file
+        self._fsync = fsync
+        self._end = 0
+
+    def replay(self, path: Path) -> Iterator[list[Change]]:
+        """Every list of changes in the file; what a crash cut off at its end is removed."""
+        self._file.seek(0)
+        for number, line in enumerate(self._file.read().splitlines(keepends=True), 1):
+            if not line.endswith(b"\n"):
+                log.warning("eventhub.registry_journal_cut", path=str(path), line=number, dropped_bytes=len(line))
+                break
+            if number > 1 or line != _FORMAT:
+                yield _read(line, path, number)
+            self._end += len(line)
+        self._file.truncate(self._end)
+        if not self._end:
+            self._append(_FORMAT)
+
+    def keep(self, changes: Sequence[Change]) -> None:
+        """Write changes that are about to be made; if they cannot be written, nothing of them stays.
+
+        The event loop waits for the disk here: a registry changes seldom, and no two changes may overlap.
+        """
+        self._append(json.dumps([_written(change) for change in changes], separators=(",", ":")).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
+            if self._fsync:
+                os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(self._end)
+            raise
+        self._end += len(line)
+
+
+def _written(change: Change) -> dict[str, Any]:
+    """A change as JSON."""
+    match change:
+        case Version(subject, version, schema_id, definition):
+            return {
+                "register": str(subject),
+                "version": version,
+                "id": schema_id,
+                "guid": definition.guid,
+                "type": definition.schema.type.value,
+                "schema": definition.schema.text,
+                "references": [[each.name, each.subject, each.version] for each in definition.schema.references],
+                "metadata": definition.metadata,
+                "ruleSet": definition.rule_set,
+            }
+        case Hidden(subject, version):
+            return {"hide": str(subject), "version": version}
+        case Removed(subject, version):
+            return {"remove": str(subject), "version": version}
+        case Setting(table, subject, value):
+            return {"set": table, "subject": str(subject), "value": value}
+
+
+def _read(line: bytes, path: Path, number: int) -> list[Change]:
+    """The changes in a line.
+
+    Raises:
+        RegistryError: If it holds none.
+    """
+    try:
+        return [_change(written) for written in json.loads(line)]
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"line {number} of {path} is no change of a registry; restore the file, or cut it before that line"
+        raise RegistryError(msg, retriable=False) from error
+
+
+def _change(written: Mapping[str, Any]) -> Change:
+    match written:
+        case {"register": subject, "version": version, "id": schema_id}:
+            references = tuple(Reference(*each) for each in written["references"])
+            schema = Schema(written["schema"], SchemaType(written["type"]), references)
+            definition = Definition(schema, written["guid"], written["metadata"], written["ruleSet"])
+            return Version(parse_subject(subject), version, schema_id, definition)
+        case {"hide": subject, "version": version}:
+            return Hidden(parse_subject(subject), version)
+        case {"remove": subject, "version": version}:
+            return Removed(parse_subject(subject), version)
+        case _:
+            return Setting(written["set"], parse_subject(written["subject"]), written["value"])

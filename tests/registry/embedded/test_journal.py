@@ -1,0 +1,160 @@
+"""The journal of the embedded registry."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eventhub.errors import RegistryError
+from eventhub.registry.base import Reference, Schema, SchemaType
+from eventhub.registry.embedded.journal import open_store
+from eventhub.registry.embedded.state import GLOBAL, Subject, parse_subject
+from eventhub.registry.embedded.store import Proposal, Store
+
+_SUBJECT = parse_subject("orders-value")
+
+
+def _record(number: int) -> Proposal:
+    return Proposal(Schema(f'{{"type":"record","name":"R{number}","fields":[]}}'))
+
+
+def _change_everything(store: Store) -> None:
+    """Make one of every change."""
+    store.set("config", GLOBAL, {"compatibilityLevel": "NONE", "normalize": True})
+    store.set("config", Subject(".ctx", ""), {"compatibilityLevel": "FULL"})
+    store.set("mode", _SUBJECT, {"mode": "READWRITE"})
+    store.set("mode", _SUBJECT, None)
+    for number in range(4):
+        store.register(_SUBJECT, _record(number))
+    referring = Schema('{"type":"array","items":"R0"}', references=(Reference("R0", str(_SUBJECT), 1),))
+    store.register(parse_subject("é/ x"), Proposal(referring, {"properties": {"owner": "a"}}, {"domainRules": []}))
+    store.register(parse_subject(":.ctx:orders"), Proposal(Schema('{"type":"object"}', SchemaType.JSON)))
+    store.delete(store.state.versions(_SUBJECT)[1:3], permanent=False)
+    store.delete(store.state.versions(_SUBJECT, deleted=True)[1:2], permanent=True)
+
+
+def _told(store: Store) -> list[object]:
+    """All that a store can be asked."""
+    subjects = list(store.state.subjects())
+    settings = [store.state.setting(table, place) for table in ("config", "mode") for place in (GLOBAL, _SUBJECT)]
+    return [
+        subjects,
+        [store.state.versions(subject, deleted=True) for subject in subjects],
+        [store.state.last_id(context) for context in store.state.contexts()],
+        settings,
+        store.level(parse_subject(":.ctx:orders")),
+    ]
+
+
+def test_store_is_what_it_was(tmp_path: Path) -> None:
+    """Every kind of change is there when the store is opened again, and the next id follows the last."""
+    with open_store(tmp_path) as store:
+        _change_everything(store)
+        before = _told(store)
+    with open_store(tmp_path) as store:
+        after = _told(store)
+        added = store.register(_SUBJECT, _record(9))
+
+    assert before == after
+    assert (5, 6) == (added.version, added.id)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 60])
+def test_line_that_was_cut_off_never_happened(tmp_path: Path, cut: int) -> None:
+    """A crash in the middle of a write loses only what was not answered yet, and writing goes on after it."""
+    with open_store(tmp_path) as store:
+        store.set("config", GLOBAL, {"compatibilityLevel": "NONE"})
+        store.register(_SUBJECT, _record(1))
+        before = _told(store)
+        store.register(_SUBJECT, _record(2))
+    file = tmp_path / "registry.jsonl"
+    file.write_bytes(file.read_bytes()[:-cut])
+    with open_store(tmp_path) as store:
+        after = _told(store)
+        store.register(_SUBJECT, _record(3))
+    with open_store(tmp_path) as store:
+        versions = store.state.versions(_SUBJECT)
+
+    assert before == after
+    assert [1, 2] == [version.version for version in versions]
+
+
+def test_damaged_line_is_named(tmp_path: Path) -> None:
+    """A line in the middle that is no change stops the start: nothing that was answered is dropped silently."""
+    with open_store(tmp_path) as store:
+        store.register(_SUBJECT, _record(1))
+    file = tmp_path / "registry.jsonl"
+    first, second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + b"#\n" + second)
+
+    with pytest.raises(RegistryError, match="line 2 of") as refused, open_store(tmp_path):
+        pass
+    assert not refused.value.retriable
+
+
+def test_second_process_is_refused(tmp_path: Path) -> None:
+    """One directory is served once at a time."""
+    with open_store(tmp_path), pytest.raises(RegistryError, match="another process"), open_store(tmp_path):
+        pass
+
+
+def test_full_disk_changes_nothing(tmp_path: Path) -> None:
+    """A change that cannot be written is not made, and the next one that fits is."""
+    resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
+    with open_store(tmp_path) as store:
+        store.register(_SUBJECT, _record(1))
+        size = (tmp_path / "registry.jsonl").stat().st_size
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 200, limits[1]))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                store.register(parse_subject("more"), _record(2))
+            store.set("mode", GLOBAL, {"mode": "READONLY"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        before = _told(store)
+    with open_store(tmp_path) as store:
+        after = _told(store)
+
+    assert before == after
+    assert "READONLY" == store.mode(GLOBAL)
+    assert [_SUBJECT] == before[0]
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from eventhub.registry.base import Schema
+from eventhub.registry.embedded.journal import open_store
+from eventhub.registry.embedded.state import parse_subject
+from eventhub.registry.embedded.store import Proposal
+
+with open_store(Path(sys.argv[1])) as store:
+    for number in range(1_000_000):
+        schema = Schema('{"type":"record","name":"R%d","fields":[]}' % number)
+        version = store.register(parse_subject(f"s{number}"), Proposal(schema))
+        print(version.id, flush=True)
+"""
+
+
+def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    """After kill -9 in the middle of registering, every id that was answered is there, and no id twice."""
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    with writer, writer.stdout:
+        answered = [int(writer.stdout.readline()) for _ in range(50)]
+        os.kill(writer.pid, signal.SIGKILL)
+        answered += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    with open_store(tmp_path) as store:
+        kept = [version.id for subject in store.state.subjects() for version in store.state.versions(subject)]
+
+    assert set(answered) <= set(kept)
+    assert len(kept) == len(set(kept))
+    assert len(kept) <= len(answered) + 1
