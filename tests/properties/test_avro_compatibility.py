@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.compatibility.avro import avro_problems
-from eventhub.registry.compatibility.avro_model import AvroSchema
+from eventhub.registry.compatibility.avro_model import AvroSchema, Record
 from eventhub.registry.compatibility.avro_parser import parse
 from eventhub.registry.compatibility.canonical import canonical_avro
 from tests.registry.compatibility.schema_maker import SchemaMaker, change
@@ -66,6 +66,8 @@ def _theirs(text: str) -> avro.schema.Schema:
 def test_every_schema_reads_itself(family: list[str]) -> None:
     """A schema can read what it wrote, unless an alias makes two fields of one."""
     schema = _parsed(family[0])
+    records = [each for each in schema.names.values() if isinstance(each, Record)]
+    assume(not any(field.aliases for record in records for field in record.fields))
 
     assert () == avro_problems(schema, schema)
 
