@@ -37,7 +37,7 @@ def make_certificates(directory: Path) -> Certificates:
         raise KafkaUnavailable(message) from error
     authority = trustme.CA()
     broker = authority.issue_cert("127.0.0.1", "localhost")
-    client = authority.issue_cert(common_name="client")
+    client = authority.issue_cert("client", common_name="client")  # Java takes no certificate without any name
 
     directory.mkdir()
     files = Certificates(directory / "ca.pem", directory / "client.pem", directory / "broker.pem")
