@@ -9,10 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, LeaderNotAvailableError, NodeNotReadyError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
@@ -20,6 +29,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, TopicInfo
+from eventhub.brokers.kafka.closing import close_connections
 from eventhub.brokers.kafka.errors import translate, translated
 from eventhub.errors import BrokerError
 from eventhub.record import TopicPartition
@@ -30,8 +40,10 @@ ANSWER_TIMEOUT = 10.0
 """Seconds that one question may take, all attempts together."""
 
 _BACK_OFF = 0.1
+_REACH_TIMEOUT = 5.0
 _TOPIC_RESOURCE = 2
 _CONFIGS = ["max.message.bytes", "cleanup.policy"]
+_NO_SUCH_TOPIC = frozenset({UnknownTopicOrPartitionError.errno, InvalidTopicError.errno})
 _GROUP_COORDINATOR = 0
 _NO_OFFSET = -1
 _READ_UNCOMMITTED = 0
@@ -50,18 +62,27 @@ class KafkaAdmin:
         self._opening = asyncio.Lock()
 
     async def start(self) -> None:
-        """Connect.
+        """Connect, also to an address that the cluster gives for itself: it may be unknown from here.
 
         Raises:
             BrokerError: If no broker answers.
         """
-        await self._cluster("connecting to Kafka")
+        client = await self._cluster("connecting to Kafka")
+        brokers = list(client.cluster.brokers())
+        for broker in brokers:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REACH_TIMEOUT / len(brokers)):
+                    if await client.ready(broker.nodeId):
+                        return
+        places = ", ".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        msg = f"the cluster names {places or 'no broker'}, not to be reached from here; check its advertised.listeners"
+        raise BrokerError(msg)
 
     async def stop(self) -> None:
         """Disconnect; a later question connects again."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            await close_connections(client, 1.0)
 
     async def topics(self) -> Mapping[str, TopicInfo]:
         """All topics by name, but for Kafka's internal ones."""
@@ -101,8 +122,8 @@ class KafkaAdmin:
         last: BaseException = TimeoutError()
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                client = await self._cluster(doing)
                 while True:
+                    client = await self._cluster(doing)
                     try:
                         return await question(client)
                     except KafkaError as error:
@@ -111,6 +132,7 @@ class KafkaAdmin:
                         last = error
                     await asyncio.sleep(_BACK_OFF)
         except TimeoutError:
+            await self.stop()  # the brokers that it knows may have moved; the next question starts at the URL again
             raise translate(last, f"{doing}: gave up after {ANSWER_TIMEOUT:g} s") from last
 
     async def _cluster(self, doing: str) -> AIOKafkaClient:
@@ -134,6 +156,9 @@ async def _send(client: AIOKafkaClient, request: object, node: int | None = None
 async def _metadata(client: AIOKafkaClient, names: Sequence[str] | None, node: int | None = None) -> Mapping[str, Any]:
     request = MetadataRequest(None if names is None else list(names), allow_auto_topic_creation=False)
     answer: Mapping[str, Any] = (await _send(client, request, node)).to_object()
+    for topic in answer["topics"]:
+        if topic["error_code"] not in _NO_SUCH_TOPIC:
+            _raise_for(topic["error_code"], topic["topic"])
     return {topic["topic"]: topic for topic in answer["topics"] if topic["partitions"] and not topic["is_internal"]}
 
 

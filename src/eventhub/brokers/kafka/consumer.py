@@ -19,7 +19,7 @@ from aiokafka.errors import IllegalStateError
 
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka.admin import KafkaAdmin
-from eventhub.brokers.kafka.closing import close_connections, end_tasks, within
+from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translated
 from eventhub.errors import BrokerError
 from eventhub.record import Record, TopicPartition
@@ -27,9 +27,9 @@ from eventhub.record import Record, TopicPartition
 log = structlog.get_logger()
 
 START_TIMEOUT = 15.0
-"""Seconds until a join that has not come to an end goes on in the background."""
-STOP_TIMEOUT = 1.5
-"""Seconds that the client has to leave the group; what then remains is dropped within half a second."""
+"""Seconds to connect and to join; a join that has not come to an end then goes on in the background."""
+STOP_TIMEOUT = 1.0
+"""Seconds that the client has to leave the group; what then remains is dropped within one more."""
 COMMIT_TIMEOUT = 5.0
 """Seconds until a commit is given up; the client itself would try for ever."""
 
@@ -76,46 +76,49 @@ class KafkaConsumer:
         Raises:
             BrokerError: If the broker cannot be reached, a topic is missing, or a right.
         """
-        missing = sorted(set(self._topics) - (await self._admin.describe(self._topics)).keys())
-        if missing:
-            names = ", ".join(missing)
-            msg = f"topics missing for group {self._group}, or hidden from this user: {names}; create them first"
-            raise BrokerError(msg, retriable=False)
-        client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=_assignors())
-        self._client = client
         try:
             with translated(f"joining group {self._group}"):
-                # Subscribed only after the start, which would otherwise wait for the join without limit; and a
-                # join that is given up leaves a ghost in the group.
-                async with asyncio.timeout(START_TIMEOUT):
-                    await client.start()
-                client.subscribe(self._topics, listener=_Rebalances(self))
-                await self._join(client)
+                await self._join(asyncio.get_running_loop().time() + START_TIMEOUT)
         except BaseException:
             await self.stop()
             raise
 
-    async def _join(self, client: AIOKafkaConsumer) -> None:
-        deadline = asyncio.get_running_loop().time() + START_TIMEOUT
+    async def _join(self, deadline: float) -> None:
+        """Connect, subscribe, and wait for the first assignment.
+
+        The subscription comes after the start, which would otherwise wait for the join without limit.
+        A join is never given up, since that would leave a ghost in the group.
+        """
+        async with asyncio.timeout_at(deadline):
+            await self._require_topics()
+            client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=_assignors())
+            self._client = client
+            await client.start()
+        client.subscribe(self._topics, listener=_Rebalances(self))
         self._ask(client.getmany(max_records=1))  # ends with the join, or with the error that prevents it
-        await self._await_answer(START_TIMEOUT)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._settled.wait()
-        except TimeoutError:
+        await self._await_answer(deadline - asyncio.get_running_loop().time())
+        await _wait(self._settled, deadline - asyncio.get_running_loop().time())
+        if not self._settled.is_set():
             log.warning("eventhub.join_slow", group=self._group, seconds=START_TIMEOUT)
 
+    async def _require_topics(self) -> None:
+        missing = sorted(set(self._topics) - (await self._admin.describe(self._topics)).keys())
+        if missing:
+            msg = f"topics missing for group {self._group}: {', '.join(missing)}; create them first"
+            raise BrokerError(msg, retriable=False)
+
     async def stop(self) -> None:
-        """Leave the group without committing and without calling the listener."""
+        """Leave the group without committing and without calling the listener; ends a pending poll."""
         client, self._client = self._client, None
         if client is None:
             return
         self._stopped.set()
+        self._settled.set()  # nobody waits for a rebalance any longer
         self._owned = {}
         await within(STOP_TIMEOUT, client.stop())
-        tasks = [_part(client, *path) for path in _BACKGROUND]
-        await end_tasks([*tasks, _part(client, "_coordinator", "_heartbeat_task"), self._waiting])
-        await close_connections(client._client, 0.2)  # noqa: SLF001 - stop may have ended before it came to this
+        parts = (client._coordinator, client._fetcher)  # noqa: SLF001 - stop may have ended before it came to them
+        await end_tasks([self._waiting, *(task for part in parts if part for task in tasks_of(part))])
+        await close_connections(client._client, 0.2)  # noqa: SLF001 - nor to this
 
     async def poll(self, partitions: Collection[TopicPartition], *, max_records: int, timeout: float) -> Batch:
         """The next records of these partitions, at most ``max_records`` in all.
@@ -131,9 +134,12 @@ class KafkaConsumer:
         client = self._connected()
         # The client's tasks run between polls only, and a poll that finds records would never let them.
         await asyncio.sleep(0)
+        if not self._settled.is_set():
+            await _wait(self._settled, timeout)
+            return {}
         asked = [self._owned[partition] for partition in partitions if partition in self._owned]
-        if not asked or not self._settled.is_set():
-            await self._wait_for_partitions(timeout, settled=not asked)
+        if not asked:
+            await _wait(self._stopped, timeout)
             return {}
         with translated(f"reading as group {self._group}"):
             self._raise_kept_error()
@@ -152,9 +158,14 @@ class KafkaConsumer:
         """
         client = self._connected()
         stored = {ClientPartition(*partition): ClientOffset(*offset) for partition, offset in offsets.items()}
-        with translated(f"committing offsets of group {self._group}"):
-            async with asyncio.timeout(COMMIT_TIMEOUT):
-                await client.commit(stored)
+        try:
+            with translated(f"committing offsets of group {self._group}"):
+                async with asyncio.timeout(COMMIT_TIMEOUT):
+                    await client.commit(stored)
+        except BrokerError:
+            # The last attempt goes on behind a shield; nobody is to hear of its end.
+            await end_tasks(tasks_of(client._coordinator, "_do_commit_offsets"))  # noqa: SLF001
+            raise
 
     async def committed(
         self, partitions: Collection[TopicPartition]
@@ -214,13 +225,6 @@ class KafkaConsumer:
             raise BrokerError(msg)
         return self._client
 
-    async def _wait_for_partitions(self, timeout: float, *, settled: bool) -> None:
-        """Wait for a rebalance to end, or for a change when there is nothing to read; in any case not longer."""
-        event = self._stopped if settled and self._settled.is_set() else self._settled
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await event.wait()
-
     def _raise_kept_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
@@ -269,11 +273,9 @@ class KafkaConsumer:
 
     async def _await_answer(self, timeout: float) -> Mapping[ClientPartition, list[Any]]:
         waiting = self._waiting
-        if waiting is None or not (await asyncio.wait({waiting}, timeout=timeout))[0]:
+        if waiting is None or not (await asyncio.wait({waiting}, timeout=timeout))[0] or self._stopped.is_set():
             return {}
         self._waiting = None
-        if self._stopped.is_set():
-            return {}
         if self._waiting_epoch != self._epoch:
             return self._give_back(waiting)
         return waiting.result()
@@ -340,7 +342,16 @@ def _assignors() -> tuple[type, type]:
 
 
 def _records(records: Sequence[Any]) -> list[Record]:
-    return [Record(r.topic, r.partition, r.offset, r.timestamp / 1000, r.key, r.value, r.headers) for r in records]
+    """Records of one partition; built without the constructor's call, which takes longer than all the rest."""
+    topic, partition = records[0].topic, records[0].partition
+    new = tuple.__new__
+    return [new(Record, (topic, partition, r.offset, r.timestamp / 1000, r.key, r.value, r.headers)) for r in records]
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _part(client: AIOKafkaConsumer, owner: str, name: str) -> asyncio.Task[Any] | None:

@@ -6,6 +6,7 @@ a new version adds is seen.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -211,7 +212,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        # asyncio puts the address into the words of a refused connection
+        return os.strerror(error.errno or 0) if isinstance(error, ConnectionError) else error.strerror
     return ", ".join(str(argument) for argument in error.args) or type(error).__name__
 
 

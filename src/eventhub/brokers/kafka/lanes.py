@@ -93,6 +93,10 @@ class Lane:
             batch.append(self._waiting.popleft())
         return batch
 
+    def pop(self, count: int) -> list[Entry]:
+        """Take the first so many records out."""
+        return [self._waiting.popleft() for _ in range(count)]
+
     def written(self, batch: Sequence[Entry], base_offset: int) -> None:
         """Settle a batch that all in-sync replicas have; a negative offset says that the broker did not tell."""
         topic, partition = self.partition

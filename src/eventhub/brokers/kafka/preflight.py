@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka import errors as client
 from aiokafka.conn import create_conn
+from aiokafka.protocol.metadata import MetadataRequest
 
 from eventhub.brokers.kafka.errors import FOREIGN, explain
 from eventhub.errors import BrokerError
@@ -26,7 +27,9 @@ _NOT_OURS = frozenset({"bootstrap_servers", "metadata_max_age_ms", "retry_backof
 Address = tuple[str, int]
 
 
-async def preflight(addresses: Sequence[Address], connection: Mapping[str, Any]) -> Mapping[Address, str]:
+async def preflight(
+    addresses: Sequence[Address], connection: Mapping[str, Any], *, timeout: float = ANSWER_TIMEOUT
+) -> Mapping[Address, str]:
     """Try all addresses at once; returns what is wrong with those that failed.
 
     Raises:
@@ -34,20 +37,24 @@ async def preflight(addresses: Sequence[Address], connection: Mapping[str, Any])
     """
     arguments = {name: value for name, value in connection.items() if name not in _NOT_OURS}
     async with asyncio.TaskGroup() as group:
-        trials = {address: group.create_task(_try(address, arguments)) for address in addresses}
+        trials = {address: group.create_task(_try(address, arguments, timeout)) for address in addresses}
     failures = {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
     if len(failures) == len(trials):
         raise _unreachable(failures, connection)
     return {address: explain(error) for address, error in failures.items()}
 
 
-async def _try(address: Address, arguments: Mapping[str, Any]) -> BaseException | None:
+async def _try(address: Address, arguments: Mapping[str, Any], timeout: float) -> BaseException | None:
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with asyncio.timeout(timeout):
             connection = await create_conn(*address, **arguments)
-    except FOREIGN as error:
+            try:
+                # A listener that wants a login answers the first question to anybody, and hangs up at the second.
+                await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
+            finally:
+                connection.close()
+    except (*FOREIGN, UnicodeError) as error:  # the latter from names that no resolver takes
         return error
-    connection.close()
     return None
 
 

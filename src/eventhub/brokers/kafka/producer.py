@@ -39,6 +39,7 @@ SETTLE_TIMEOUT = 5.0
 """Seconds that healthy partitions have to finish their batch when another one makes the producer be replaced."""
 FLUSH_TIMEOUT = 1.0
 """Seconds that a stop waits for what is on its way."""
+_DOUBT_AGE = 1.0  # seconds after which what is known of a topic does not suffice to refuse a record
 _YIELD_EVERY = 256
 _BACK_OFF = (0.05, 0.2, 1.0, 2.0)
 _CACHED_KEY_BYTES = 64
@@ -53,9 +54,12 @@ class _Stop(Exception):
 class KafkaProducer:
     """A connection that writes."""
 
-    def __init__(self, options: Mapping[str, Any], admin: KafkaAdmin) -> None:
-        """Remember how to connect."""
+    def __init__(
+        self, options: Mapping[str, Any], admin: KafkaAdmin, *, delivery_timeout: float = DELIVERY_TIMEOUT
+    ) -> None:
+        """Remember how to connect; an outcome is uncertain after ``delivery_timeout`` seconds."""
         self._options = options
+        self._timeout = delivery_timeout
         self._max_batch = int(options["max_batch_size"])
         self._max_record = int(options["max_request_size"])
         self._topics = TopicCache(admin)
@@ -108,29 +112,32 @@ class KafkaProducer:
         return await call.done
 
     async def _accept(self, record: ProducerRecord, call: Call, index: int) -> None:
-        """Queue a record in its lane once there is room, or refuse it."""
+        """Queue a record in its lane once there is room, or settle it with what speaks against it."""
         while not self._room.is_set():
             await self._room.wait()
-        if self._group is None or self._stopping.is_set():
-            call.settle(index, _stopped())
-            return
         now = asyncio.get_running_loop().time()
-        try:
-            info = self._topics.known(record.topic) or await self._topics.read(record.topic, now)
-        except BrokerError as error:
-            call.settle(index, error)
+        size = batch_size_of(record)
+        info = await self._check(record, size, now)
+        if isinstance(info, BrokerError):
+            call.settle(index, info)
             return
-        if self._topics.claim_stale(record.topic, now):
-            self._group.create_task(self._topics.refresh(record.topic, now))
-        entry = Entry(record, batch_size_of(record), now + DELIVERY_TIMEOUT, call, index)
-        refused = self._refusal(entry, info)
-        if refused is not None:
-            call.settle(index, refused)
-            return
+        entry = Entry(record, size, now + self._timeout, call, index)
         self._queue(self._lane(TopicPartition(record.topic, self._partition(record, info))), entry)
 
-    def _refusal(self, entry: Entry, info: TopicInfo) -> PublishRefused | None:
-        return refusal(entry.record, entry.size, info, time.time(), self._max_record)
+    async def _check(self, record: ProducerRecord, size: int, now: float) -> TopicInfo | BrokerError:
+        """The record's topic, or what speaks against the record."""
+        topic = record.topic
+        verdict = self._verdict(record, size, self._topics.known(topic) or await self._topics.read(topic))
+        if isinstance(verdict, PublishRefused) and self._topics.claim_stale(topic, now, _DOUBT_AGE):
+            verdict = self._verdict(record, size, await self._topics.read(topic))  # it may have changed since
+        elif self._topics.claim_stale(topic, now) and self._group is not None:
+            self._group.create_task(self._topics.read(topic))
+        return verdict
+
+    def _verdict(self, record: ProducerRecord, size: int, info: TopicInfo | BrokerError) -> TopicInfo | BrokerError:
+        if isinstance(info, BrokerError):
+            return info
+        return refusal(record, size, info, time.time(), self._max_record) or info
 
     def _partition(self, record: ProducerRecord, info: TopicInfo) -> int:
         """The partition asked for, or the key's, or for a null key the next in turn."""
@@ -149,13 +156,16 @@ class KafkaProducer:
         return lane
 
     def _queue(self, lane: Lane, entry: Entry) -> None:
+        if self._group is None or self._stopping.is_set():
+            entry.call.settle(entry.place, _stopped())
+            return
         self._pending += 1
         self._pending_bytes += entry.size
         self._drained.clear()
         if self._pending >= MAX_PENDING or self._pending_bytes >= MAX_PENDING_BYTES:
             self._room.clear()
         lane.put(entry)
-        if not lane.running and self._group is not None:
+        if not lane.running:
             lane.running = True
             self._group.create_task(self._ship(lane))
 
@@ -176,6 +186,7 @@ class KafkaProducer:
                 self._connected.set()
                 await self._stopping.wait()
                 await self._flush()
+                self._group = None
                 raise _Stop  # noqa: TRY301 - the way to end a group's tasks
         except* _Stop:
             pass
@@ -195,9 +206,7 @@ class KafkaProducer:
             while lane:
                 session = await self._current_session(lane.deadline)
                 if session is None:
-                    lane.fail_all(
-                        lambda: PublishUncertain(f"{_place(lane)}: no connection within {DELIVERY_TIMEOUT:g} s")
-                    )
+                    lane.fail_all(lambda: PublishUncertain(f"{_place(lane)}: no connection within {self._timeout:g} s"))
                 else:
                     await self._ship_batch(lane, session)
         finally:
@@ -209,52 +218,52 @@ class KafkaProducer:
         batch = lane.take(limit, BATCH_OVERHEAD)
         try:
             base_offset = await session.write(lane.partition, batch)
-        except asyncio.CancelledError:  # a stop, which settles what waits
+        except TimeoutError:
+            lane.put_back(batch)
+            self._overdue(lane, session)
+        except FOREIGN as error:
+            lane.put_back(batch)
+            await self._failed(lane, len(batch), session, error)
+        except BaseException:  # a stop, or a fault of ours: whatever waits is settled at the end
             lane.put_back(batch)
             raise
-        except TimeoutError:
-            self._overdue(lane, batch, session)
-        except FOREIGN as error:
-            await self._failed(lane, batch, session, error)
         else:
             lane.written(batch, base_offset)
 
-    def _overdue(self, lane: Lane, batch: Sequence[Entry], session: Session) -> None:
-        """A batch has no answer: the session was discarded under it, or its time is up."""
-        lane.put_back(batch)
+    def _overdue(self, lane: Lane, session: Session) -> None:
+        """The first batch has no answer: its session was discarded, or its time is up."""
         if session.discarded and asyncio.get_running_loop().time() < lane.deadline:
             return  # sent again, before anything newer; it may be written twice, but never out of order
         self._replace(session, lane, "no answer in time")
-        lane.fail_all(lambda: PublishUncertain(f"{_place(lane)}: no answer within {DELIVERY_TIMEOUT:g} s"))
+        lane.fail_all(lambda: PublishUncertain(f"{_place(lane)}: no answer within {self._timeout:g} s"))
 
-    async def _failed(self, lane: Lane, batch: Sequence[Entry], session: Session, error: BaseException) -> None:
-        """A batch was refused, or its fate is unknown; in any case the session's sequence has a gap now."""
+    async def _failed(self, lane: Lane, size: int, session: Session, error: BaseException) -> None:
+        """The first ``size`` records were refused, or their fate is unknown; the session's sequence has a gap now."""
         self._replace(session, lane, explain(error))
         match place_of(error):
-            case Place.REFUSED if len(batch) == 1:
-                lane.fail(batch, lambda: translate(error, _place(lane)))
-            case Place.REFUSED | Place.UNKNOWN if len(batch) > 1:
-                await self._sift(lane, batch)
-            case Place.SEQUENCE:  # nothing of it was written
-                lane.put_back(batch)
+            case Place.REFUSED if size == 1:
+                lane.fail(lane.pop(1), lambda: translate(error, _place(lane)))
+            case Place.REFUSED | Place.UNKNOWN if size > 1:
+                await self._sift(lane, size)
+            case Place.SEQUENCE:
+                pass  # nothing of it was written, and it is still the first in its lane
             case Place.TOPIC_RIGHT | Place.CLUSTER_RIGHT:
-                lane.put_back(batch)
                 lane.fail_all(lambda: translate(error, _place(lane)))
             case _:
-                lane.put_back(batch)
                 lane.fail_all(lambda: PublishUncertain(f"{_place(lane)}: {explain(error)}"))
 
-    async def _sift(self, lane: Lane, batch: Sequence[Entry]) -> None:
+    async def _sift(self, lane: Lane, size: int) -> None:
         """Find the record for which a batch was refused: by the topic's new settings, else by sending each alone."""
-        topic = lane.partition.topic
-        await self._topics.refresh(topic, asyncio.get_running_loop().time())
-        info = self._topics.known(topic)
-        refused = {entry: error for entry in batch if info and (error := self._refusal(entry, info))}
-        for entry, reason in refused.items():
-            lane.fail([entry], partial(PublishRefused, str(reason)))
-        rest = [entry for entry in batch if entry not in refused]
+        info = await self._topics.read(lane.partition.topic)
+        rest = []
+        for entry in lane.pop(size):
+            verdict = self._verdict(entry.record, entry.size, info)
+            if isinstance(verdict, PublishRefused):
+                lane.fail([entry], partial(PublishRefused, str(verdict)))
+            else:
+                rest.append(entry)
         lane.put_back(rest)
-        lane.alone = 0 if refused else len(rest)
+        lane.alone = len(rest) if len(rest) == size else 0
 
     async def _current_session(self, deadline: float) -> Session | None:
         """The session in use; None if there is none until the deadline."""
@@ -275,6 +284,7 @@ class KafkaProducer:
         topic, partition = lane.partition
         log.warning("eventhub.producer_replaced", topic=topic, partition=partition, reason=reason)
         self._group.create_task(self._renew(session))
+        self._group.create_task(self._topics.read(topic))
 
     async def _renew(self, old: Session) -> None:
         await old.settled(SETTLE_TIMEOUT)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from eventhub.brokers.kafka.closing import close_connections, end_tasks
+from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of
 from eventhub.brokers.kafka.errors import translated
 from eventhub.brokers.kafka.lanes import Entry
 from eventhub.record import TopicPartition
@@ -63,11 +63,17 @@ class Session:
         async with asyncio.timeout_at(batch[0].deadline) as timeout:
             self._begin(timeout)
             try:
+                await self._know(partition)
                 written = await self._client.send_batch(builder, partition.topic, partition=partition.partition)
                 base_offset: int = (await written).offset
             finally:
                 self._end(timeout)
         return base_offset
+
+    async def _know(self, partition: TopicPartition) -> None:
+        """Wait until the client has heard of a partition, since it refuses to write to a new one before."""
+        while partition.partition not in await self._client.partitions_for(partition.topic):
+            await self._client.client.force_metadata_update()
 
     async def settled(self, seconds: float) -> None:
         """Wait until nothing is under way, but not longer."""
@@ -79,13 +85,11 @@ class Session:
         """Throw the client away without waiting for deliveries; each write under way ends with ``TimeoutError``."""
         self.discarded = True
         for timeout in self._under_way:
-            timeout.reschedule(0)
+            if not timeout.expired():
+                timeout.reschedule(0)
         self._client._closed = True  # noqa: SLF001 - its stop would wait for deliveries; this keeps it from complaining
-        sender = self._client._sender.sender_task  # noqa: SLF001
-        if sender is not None:
-            sender.cancel()
+        await end_tasks(tasks_of(self._client._sender))  # noqa: SLF001
         await close_connections(self._client.client, 0.3)
-        await end_tasks([sender])
 
     def _begin(self, timeout: asyncio.Timeout) -> None:
         self._under_way.add(timeout)

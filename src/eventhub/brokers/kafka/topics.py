@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
 
 from eventhub.brokers.base import TopicInfo
 from eventhub.brokers.kafka.admin import KafkaAdmin
@@ -10,6 +10,8 @@ from eventhub.errors import BrokerError, PublishRefused
 
 MAX_AGE = 30.0
 """Seconds after which what is known of a topic is to be read again."""
+FAILURE_AGE = 0.5
+"""Seconds for which a failure to read a topic stands: whoever waited behind it would wait as long once more."""
 
 
 class TopicCache:
@@ -20,35 +22,38 @@ class TopicCache:
         self._admin = admin
         self._topics: dict[str, TopicInfo] = {}
         self._read_at: dict[str, float] = {}
+        self._failures: dict[str, tuple[float, BrokerError]] = {}
 
     def known(self, name: str) -> TopicInfo | None:
         """A topic as it was last read, however long ago."""
         return self._topics.get(name)
 
-    def claim_stale(self, name: str, now: float) -> bool:
-        """Whether the caller is to read a topic again; says so to one caller only."""
-        if now - self._read_at.get(name, now) <= MAX_AGE:
+    def claim_stale(self, name: str, now: float, age: float = MAX_AGE) -> bool:
+        """Whether a topic was read so long ago that the caller is to read it again; says so to one caller only."""
+        if now - self._read_at.get(name, now) <= age:
             return False
         self._read_at[name] = now
         return True
 
-    async def read(self, name: str, now: float) -> TopicInfo:
-        """Ask the broker for a topic.
+    async def read(self, name: str) -> TopicInfo | BrokerError:
+        """Ask the broker for a topic; returns the error if there is none, or no answer.
 
-        Raises:
-            PublishRefused: If there is no such topic.
-            BrokerError: If the broker does not answer.
+        Without an answer what was known stays known.
         """
-        info = (await self._admin.describe({name})).get(name)
-        if info is None:
+        loop = asyncio.get_running_loop()
+        until, failure = self._failures.get(name, (0.0, None))
+        if failure is not None and loop.time() < until:
+            return failure
+        try:
+            info = (await self._admin.describe({name})).get(name)
+        except BrokerError as error:
+            failure = error
+        else:
+            if info is not None:
+                self._topics[name] = info
+                self._read_at[name] = loop.time()
+                return info
             self._topics.pop(name, None)
-            msg = f"there is no topic {name}, or it is hidden from this user; create it first"
-            raise PublishRefused(msg)
-        self._topics[name] = info
-        self._read_at[name] = now
-        return info
-
-    async def refresh(self, name: str, now: float) -> None:
-        """Read a topic again; what was known stays known if the broker does not answer."""
-        with suppress(BrokerError):
-            await self.read(name, now)
+            failure = PublishRefused(f"there is no topic {name}; create it first")
+        self._failures[name] = loop.time() + FAILURE_AGE, failure
+        return failure

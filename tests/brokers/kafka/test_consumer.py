@@ -1,0 +1,251 @@
+"""The consumer on a real Kafka: rebalances, rights, and a client or a broker that fails in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+
+import pytest
+
+from eventhub.brokers.base import NewTopic, OffsetAndMetadata
+from eventhub.brokers.kafka import KafkaBroker
+from eventhub.errors import AuthorizationFailed, BrokerError, CommitFailed
+from eventhub.record import ProducerRecord, TopicPartition
+from eventhub.testing.conformance.brokers.reader import DEADLINE, send, unique
+from eventhub.testing.kafka import ADMIN, Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security, User, kafka
+from tests.brokers.kafka.helpers import Member, as_user, own_cluster, running, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
+
+CLERK = User("clerk", "clerks-password")
+READ_TOPIC = Acl(CLERK.name, Operation.READ, Resource.TOPIC, "orders")
+READ_GROUP = Acl(CLERK.name, Operation.READ, Resource.GROUP, "shop")
+
+
+class FailingMember(Member):
+    """A member whose listener has a fault."""
+
+    async def on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Fail."""
+        msg = f"cannot take {len(partitions)} partitions"
+        raise ZeroDivisionError(msg)
+
+
+async def test_members_in_one_process_keep_their_partitions(broker: KafkaBroker) -> None:
+    """The assignor moves as few partitions as it must, although the client keeps its state on a class."""
+    topic, group = unique("topic"), unique("group")
+    await broker.admin.create_topics([NewTopic(topic, 12)])
+    members: list[Member] = []
+    moved = []
+    try:
+        for _ in range(4):
+            before = [member.owned for member in members]
+            members.append(Member(broker, [topic], group))
+            await members[-1].consumer.start()
+            await until(lambda: all(len(member.owned) == 12 // len(members) for member in members))
+            moved.append(sum(len(had - member.owned) for had, member in zip(before, members, strict=False)))
+    finally:
+        for member in members:
+            await member.consumer.stop()
+
+    assert [0, 6, 4, 3] == moved
+
+
+async def test_fault_of_the_listener_is_told(broker: KafkaBroker, topic: str) -> None:
+    """The client would only log it, and the partitions would never be read."""
+    member = FailingMember(broker, [topic])
+    async with running(member.consumer):
+        failure = member.consumer.failure()
+
+    assert isinstance(failure, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [("_fetcher", "_fetch_task"), ("_coordinator", "_coordination_task"), ("_client", "_sync_task")],
+)
+async def test_dead_task_of_the_client_is_told(broker: KafkaBroker, topic: str, owner: str, name: str) -> None:
+    """A client whose background has died goes on polling nothing, without an error; it is seen all the same."""
+    member = Member(broker, [topic])
+    async with running(member.consumer):
+        sound = member.consumer.failure()
+        task = getattr(getattr(member.consumer._client, owner), name)
+        task.cancel()
+        await asyncio.wait([task])
+        failure = member.consumer.failure()
+
+    assert sound is None
+    assert isinstance(failure, BrokerError)
+    assert name in str(failure)
+
+
+async def test_stopped_consumer_can_do_nothing(broker: KafkaBroker, topic: str) -> None:
+    """After the stop, questions about partitions have no answer, and the broker is not asked."""
+    member = Member(broker, [topic])
+    async with running(member.consumer):
+        await member.poll(1)
+        pending = asyncio.ensure_future(member.poll(DEADLINE))
+        await asyncio.wait([pending], timeout=0.01)
+    partition = TopicPartition(topic, 0)
+    with pytest.raises(BrokerError, match="not running"):
+        await member.poll()
+    with pytest.raises(BrokerError, match="not running"):
+        await member.consumer.commit({partition: OffsetAndMetadata(1)})
+    member.consumer.seek(partition, 1)
+    await member.consumer.stop()
+
+    assert {} == await pending
+    assert (None, None, None) == (
+        member.consumer.end_offset(partition),
+        member.consumer.silence(partition),
+        member.consumer.failure(),
+    )
+
+
+async def test_commit_of_a_foreign_partition_fails(broker: KafkaBroker, topic: str) -> None:
+    """A partition that is not assigned cannot be committed, and the client's own check says so."""
+    member = Member(broker, [topic])
+    async with running(member.consumer):
+        with pytest.raises(CommitFailed):
+            await member.consumer.commit({TopicPartition(topic, 99): OffsetAndMetadata(1)})
+
+
+async def test_silence_grows_while_the_broker_does_not_answer() -> None:
+    """On a quiet topic only the age of the last answer tells a healthy consumer from a dead one."""
+    async with own_cluster() as (cluster, broker):
+        await broker.admin.create_topics([NewTopic("orders")])
+        member = Member(broker, ["orders"])
+        async with running(member.consumer):
+            partition = TopicPartition("orders", 0)
+            await until(lambda: member.consumer.silence(partition) is not None)
+            await cluster.nodes[0].pause()
+            await until(lambda: (member.consumer.silence(partition) or 0) > 1.5)
+            failure = member.consumer.failure()
+            await cluster.nodes[0].resume()
+            await until(lambda: (member.consumer.silence(partition) or 0) < 1)
+
+    assert failure is None
+
+
+async def test_commit_and_stop_do_not_wait_for_a_silent_broker() -> None:
+    """A commit is given up after five seconds, a stop takes two at most, and nothing goes on behind it."""
+    async with own_cluster() as (cluster, broker):
+        await broker.admin.create_topics([NewTopic("orders")])
+        before = asyncio.all_tasks()
+        member = Member(broker, ["orders"])
+        await member.consumer.start()
+        await member.poll()
+        await cluster.nodes[0].pause()
+        begin = time.monotonic()
+        with pytest.raises(BrokerError, match="no answer in time"):
+            await member.consumer.commit({TopicPartition("orders", 0): OffsetAndMetadata(1)})
+        committed = time.monotonic()
+        await member.consumer.stop()
+        stopped = time.monotonic()
+        await cluster.nodes[0].resume()
+        left = asyncio.all_tasks() - before
+
+    assert committed - begin < 6
+    assert stopped - committed < 2
+    assert set() == left
+
+
+async def test_consumer_goes_on_after_a_restart_of_the_broker() -> None:
+    """A broker that was killed and comes back is read again, without a new consumer."""
+    async with own_cluster() as (cluster, broker):
+        await broker.admin.create_topics([NewTopic("orders")])
+        member = Member(broker, ["orders"])
+        async with running(member.consumer), running(broker.producer()) as producer:
+            await cluster.nodes[0].kill()
+            await cluster.nodes[0].start()
+            await send(producer, ProducerRecord("orders", b"key", b"value"))
+            async with asyncio.timeout(DEADLINE):
+                while not (records := await member.poll()):
+                    pass
+
+    assert [b"value"] == [record.value for record in records[TopicPartition("orders", 0)]]
+
+
+async def test_unreachable_broker_is_an_error_within_the_timeout() -> None:
+    """A consumer that cannot connect says so, and can be stopped."""
+    async with own_cluster() as (cluster, broker):
+        await broker.admin.create_topics([NewTopic("orders")])
+        member = Member(broker, ["orders"])
+        await cluster.nodes[0].kill()
+        async with asyncio.timeout(16):
+            with pytest.raises(BrokerError):
+                await member.consumer.start()
+        await member.consumer.stop()
+
+
+async def test_right_to_the_topic_that_is_lost_and_given_back_heals() -> None:
+    """Without the right each poll says what is missing; with it the same consumer reads on."""
+    async with _shop() as cluster, running(as_user(cluster, CLERK)) as broker:
+        member = Member(broker, ["orders"], "shop")
+        async with running(member.consumer):
+            await member.poll()
+            await cluster.revoke(READ_TOPIC)
+            error = await _first_failure(member)
+            await cluster.allow(READ_TOPIC)
+            async with running(as_user(cluster, ADMIN)) as admin, running(admin.producer()) as producer:
+                await send(producer, ProducerRecord("orders", b"key", b"value"))
+            read = await _read_through_failures(member)
+
+    assert "topic" == error.resource
+    assert [b"value"] == read
+
+
+async def test_missing_right_to_the_group_is_told_at_start_and_later() -> None:
+    """Both who never had the right and who lost it hear which right it is."""
+    async with _shop() as cluster, running(as_user(cluster, CLERK)) as broker:
+        outsider = Member(broker, ["orders"], "other-shop")
+        with pytest.raises(AuthorizationFailed, match="grant READ on the group") as never:
+            await outsider.consumer.start()
+        member = Member(broker, ["orders"], "shop")
+        async with running(member.consumer):
+            await member.poll()
+            await cluster.revoke(READ_GROUP)
+            lost = await _first_failure(member)
+
+    assert "group" == never.value.resource
+    assert "group" == lost.resource
+
+
+async def test_topic_that_may_not_be_seen_is_told_at_start() -> None:
+    """A topic without any right on it is not called missing."""
+    async with _shop() as cluster, running(as_user(cluster, CLERK)) as broker:
+        await cluster.revoke(READ_TOPIC)
+        with pytest.raises(AuthorizationFailed, match="orders"):
+            await Member(broker, ["orders"], "shop").consumer.start()
+
+
+@asynccontextmanager
+async def _shop() -> AsyncIterator[KafkaCluster]:
+    """A cluster with one topic, which the clerk may read in one group."""
+    options = KafkaOptions(security=Security.SCRAM, users=(CLERK,))
+    async with kafka(options) as cluster, running(as_user(cluster, ADMIN)) as admin:
+        await admin.admin.create_topics([NewTopic("orders")])
+        await cluster.allow(READ_TOPIC, READ_GROUP)
+        yield cluster
+
+
+async def _first_failure(member: Member) -> AuthorizationFailed:
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                await member.poll()
+            except AuthorizationFailed as error:
+                return error
+
+
+async def _read_through_failures(member: Member) -> list[bytes | None]:
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                if polled := await member.poll():
+                    return [record.value for records in polled.values() for record in records]
+            except AuthorizationFailed:  # until the client has heard of the right
+                continue
