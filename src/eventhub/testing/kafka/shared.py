@@ -7,7 +7,8 @@ their holder ends:
   ends the broker when it can have this lock for itself.
 * ``keeper.lock``, held by the keeper for as long as others may come: who can have it knows that
   there is no broker, whatever ``broker.json`` says.
-* ``start.lock``, held while a process looks for the broker or starts it.
+* ``start.lock``, held while a process looks for the broker or starts it: the others wait for as
+  long as that takes, a fetch included.
 """
 
 from __future__ import annotations
