@@ -7,14 +7,14 @@ where nobody wants a Kafka.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from eventhub.testing.kafka import KafkaCluster
+    from eventhub.testing.kafka import StartKafka
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def kafka_url(kafka_bootstrap: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def start_kafka(pytestconfig: pytest.Config) -> Callable[..., AbstractAsyncContextManager[KafkaCluster]]:
+def start_kafka(pytestconfig: pytest.Config) -> StartKafka:
     """Start clusters of a test's own, as `eventhub.testing.kafka.kafka` does.
 
     Where Java or Maven is missing the test is skipped; with ``CI=true`` in the environment it fails.

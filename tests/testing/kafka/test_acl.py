@@ -1,11 +1,8 @@
 """Rights, as the nodes of a real cluster know them."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 import pytest
 
-from eventhub.testing.kafka import Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security
+from eventhub.testing.kafka import Acl, KafkaOptions, Operation, Resource, Security, StartKafka
 from eventhub.testing.kafka.acl import _knows
 
 READ_ORDERS = Acl("clerk", Operation.READ, Resource.TOPIC, "orders")
@@ -27,7 +24,7 @@ def test_a_prefix_is_another_pattern() -> None:
 
 @pytest.mark.kafka
 async def test_every_node_knows_a_right_when_it_is_given(
-    start_kafka: Callable[..., AbstractAsyncContextManager[KafkaCluster]],
+    start_kafka: StartKafka,
 ) -> None:
     """No node has to catch up when giving a right, or taking it back, has returned."""
     rights = [Acl("clerk", Operation.READ, Resource.TOPIC, f"orders-{number}") for number in range(20)]

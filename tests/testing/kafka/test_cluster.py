@@ -3,20 +3,16 @@
 import os
 import shutil
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from eventhub.testing.kafka import KafkaCluster, KafkaOptions, KafkaStartError, KafkaUnavailable, Node
+from eventhub.testing.kafka import KafkaOptions, KafkaStartError, KafkaUnavailable, Node, StartKafka
 from eventhub.testing.kafka.configuration import random_ports
 from eventhub.testing.kafka.errors import PortTaken
 from eventhub.testing.kafka.probe import fetch_metadata
-
-StartKafka = Callable[..., AbstractAsyncContextManager[KafkaCluster]]
 
 NEVER_READY = """#!/bin/sh
 test "$1" = -version && exec {java} -version
@@ -180,5 +176,7 @@ async def test_another_cluster_on_the_port_is_not_taken_for_the_node(start_kafka
     async with start_kafka() as cluster:
         (node,) = cluster.nodes
         stranger = Node(node._place, node._command, "another-cluster", node._keeper)
-        with pytest.raises(PortTaken):
+        with pytest.raises(PortTaken, match="belongs to another cluster") as raised:
             await stranger.sees({1})
+
+    raised.value.log.unlink()

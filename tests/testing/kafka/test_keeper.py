@@ -102,4 +102,18 @@ async def test_what_a_node_makes_at_its_end_is_kept_when_it_is_whole(
     (directory / "ready").read_text()
     await keeper.close()
 
+    assert not directory.exists()
     assert kept == [file.name for file in tmp_path.iterdir()]
+
+
+async def test_what_cannot_be_kept_is_let_go(directory: Path, tmp_path: Path) -> None:
+    """A place that is gone, as on a full disk, does not keep the keeper from clearing up."""
+    os.mkfifo(directory / "ready")
+    keeper = await open_keeper(directory, grace=1.0)
+    await _start(keeper, WRITES_AT_ITS_END)
+    keeper.keep(made=directory / "made", at=tmp_path / "gone" / "kept")
+    keeper.keep(made=directory / "never made", at=tmp_path / "kept")
+    (directory / "ready").read_text()
+    await keeper.close()
+
+    assert [] == list(tmp_path.iterdir())

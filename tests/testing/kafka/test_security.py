@@ -1,17 +1,23 @@
 """Who may come in, and what they may do: on the real Apache Kafka."""
 
 import ssl
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
-from eventhub.testing.kafka import ADMIN, Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security, User
-
-StartKafka = Callable[..., AbstractAsyncContextManager[KafkaCluster]]
+from eventhub.testing.kafka import (
+    ADMIN,
+    Acl,
+    KafkaCluster,
+    KafkaOptions,
+    Operation,
+    Resource,
+    Security,
+    StartKafka,
+    User,
+)
 
 pytestmark = pytest.mark.kafka
 

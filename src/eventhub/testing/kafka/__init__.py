@@ -2,7 +2,7 @@
 
 from eventhub.testing.kafka.acl import Acl, Operation, Resource
 from eventhub.testing.kafka.certificates import Certificates
-from eventhub.testing.kafka.cluster import KafkaCluster, kafka
+from eventhub.testing.kafka.cluster import KafkaCluster, StartKafka, kafka
 from eventhub.testing.kafka.errors import KafkaStartError, KafkaUnavailable
 from eventhub.testing.kafka.node import Node
 from eventhub.testing.kafka.options import ADMIN, KafkaOptions, Security, User
@@ -19,6 +19,7 @@ __all__ = [
     "Operation",
     "Resource",
     "Security",
+    "StartKafka",
     "User",
     "kafka",
 ]

@@ -6,9 +6,10 @@ import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from eventhub.testing.kafka.acl import Acl, create_acls, delete_acls, wait_until_known
 from eventhub.testing.kafka.certificates import Certificates, make_certificates
@@ -31,6 +32,9 @@ from eventhub.testing.kafka.storage import class_archive, first_metadata
 
 _ATTEMPTS = 3
 """Ports are chosen before Kafka binds them, so another process may be faster."""
+
+_RIGHTS_TIMEOUT = 10.0
+"""Seconds until every node knows of a right: one learns it within a second, or never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +72,36 @@ class KafkaCluster:
 
         Raises:
             ValueError: If the cluster has no users, or refuses a right.
+            TimeoutError: If a running node does not answer, since it is paused for instance.
         """
-        running = [node for node in self.nodes if node.running]
-        await create_acls(*running[0].internal, acls)
-        for node in running:
-            for acl in acls:
-                await wait_until_known(*node.internal, acl, given=True)
+        await self._change(create_acls, acls, given=True)
 
     async def revoke(self, *acls: Acl) -> None:
         """Take rights back; every running node knows it when this returns.
 
         Raises:
             ValueError: If the cluster has no users.
+            TimeoutError: If a running node does not answer, since it is paused for instance.
         """
+        await self._change(delete_acls, acls, given=False)
+
+    async def _change(
+        self, change: Callable[[str, int, Sequence[Acl]], Awaitable[None]], acls: Sequence[Acl], *, given: bool
+    ) -> None:
         running = [node for node in self.nodes if node.running]
-        await delete_acls(*running[0].internal, acls)
-        for node in running:
-            for acl in acls:
-                await wait_until_known(*node.internal, acl, given=False)
+        async with asyncio.timeout(_RIGHTS_TIMEOUT):
+            await change(*running[0].internal, acls)
+            for node in running:
+                for acl in acls:
+                    await wait_until_known(*node.internal, acl, given=given)
+
+
+class StartKafka(Protocol):
+    """What the fixture ``start_kafka`` gives: `kafka`, where it can work."""
+
+    def __call__(self, options: KafkaOptions | None = None) -> AbstractAsyncContextManager[KafkaCluster]:
+        """Run a real Apache Kafka for the length of a block."""
+        ...
 
 
 @asynccontextmanager
@@ -140,7 +156,8 @@ async def start_cluster(
             for node in cluster.nodes:
                 await node.launch()
             await cluster.ready(options.start_timeout)
-        except PortTaken:
+        except PortTaken as error:
+            error.log.unlink()
             await keeper.close()
         except BaseException:
             await keeper.close()

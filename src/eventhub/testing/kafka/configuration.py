@@ -136,7 +136,7 @@ def _listeners(place: NodePlace, protocol: str) -> dict[str, str]:
     return {
         "listeners": f"{brokers},CONTROLLER://{HOST}:{place.controller_port}",
         "advertised.listeners": brokers,
-        "listener.security.protocol.map": (f"CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        "listener.security.protocol.map": f"CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "INTERNAL",
         "controller.listener.names": "CONTROLLER",
     }

@@ -31,8 +31,8 @@ class KafkaStartError(EventHubError):
         super().__init__(f"{reason}; the end of {self.log}:\n{self.tail}")
 
 
-class PortTaken(Exception):
-    """Another process has a port that a node was to have."""
+class PortTaken(KafkaStartError):
+    """Another process has a port of a node."""
 
 
 def _keep(log: Path) -> Path:

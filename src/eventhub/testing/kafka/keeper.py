@@ -133,9 +133,13 @@ async def open_keeper(directory: Path, *, alive: int | None = None, grace: float
     """
     pid, orders, events = _spawn(directory, grace, alive)
     reader = asyncio.StreamReader()
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(events, "rb", 0)
-    )
+    try:
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(events, "rb", 0)
+        )
+    except BaseException:
+        os.close(orders)
+        raise
     return Keeper(directory, pid, orders, reader, pipe)
 
 

@@ -13,6 +13,7 @@ Lines out:
     {"node": 1, "pid": 4711}
     {"node": 1, "signalled": 19}
     {"node": 1, "exited": -9}
+    {"shared": true}
 """
 
 from __future__ import annotations
@@ -56,12 +57,12 @@ class Sharing:
     users: str
 
 
-class Keeper:
+class Nodes:
     """The nodes and what is asked of them."""
 
     def __init__(self) -> None:
         # Changed by the main thread alone; the others only wait for one process each.
-        self._nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._keepsakes: list[tuple[Path, Path]] = []
         self.sharing: Sharing | None = None
 
@@ -69,11 +70,11 @@ class Keeper:
         """Do what one line says."""
         match order:
             case {"node": node, "command": command, "log": log}:
-                self._nodes[node] = process = _start(command, Path(log))
+                self._processes[node] = process = _start(command, Path(log))
                 _say(node=node, pid=process.pid)
                 threading.Thread(target=_report_exit, args=(node, process), daemon=True).start()
             case {"node": node, "signal": number}:
-                self._nodes[node].send_signal(number)
+                self._processes[node].send_signal(number)
                 _say(node=node, signalled=number)
             case {"keep": {"made": made, "at": at}}:
                 self._keepsakes.append((Path(made), Path(at)))
@@ -87,18 +88,19 @@ class Keeper:
 
     def any_running(self) -> bool:
         """Whether at least one node is there."""
-        return any(process.poll() is None for process in self._nodes.values())
+        return any(process.poll() is None for process in self._processes.values())
 
     def end(self, grace: float) -> None:
         """End every node, with this many seconds to do it themselves; keep what they made."""
-        for process in self._nodes.values():
+        for process in self._processes.values():
             process.send_signal(signal.SIGTERM if grace else signal.SIGKILL)
         deadline = time.monotonic() + grace
-        in_time = [_ended_by(deadline, process) for process in self._nodes.values()]
-        if all(in_time):
-            for made, at in self._keepsakes:
-                if made.exists():
-                    _write(at, made.read_bytes())
+        in_time = [_ended_by(deadline, process) for process in self._processes.values()]
+        if not all(in_time):
+            return
+        for made, at in self._keepsakes:
+            with contextlib.suppress(OSError):  # it was not made, or there is no room for it: it only saves time
+                _write(at, made.read_bytes())
 
 
 def _ended_by(deadline: float, process: subprocess.Popen[bytes]) -> bool:
@@ -149,14 +151,14 @@ def _write(file: Path, content: bytes) -> None:
     draft.rename(file)
 
 
-def _wait_until_unused(keeper: Keeper, sharing: Sharing) -> None:
+def _wait_until_unused(nodes: Nodes, sharing: Sharing) -> None:
     """Return when no process holds the users' lock any more, or the nodes are gone.
 
     A new user meets either a cluster that stays for it, or none at all: the file goes, and the
     sign of life ends, before anybody else can take the users' lock.
     """
     descriptor = os.open(sharing.users, os.O_RDWR | os.O_CREAT, 0o600)
-    while keeper.any_running():
+    while nodes.any_running():
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
@@ -170,14 +172,14 @@ def main(directory: Path, grace: float) -> None:
     """Keep nodes until the input ends, or, when they are shared, until their last user has gone."""
     os.setsid()  # Ctrl-C is for the tests; they may still need the nodes to end well
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    keeper = Keeper()
+    nodes = Nodes()
     try:
         for line in sys.stdin:
-            keeper.obey(json.loads(line))
-        if keeper.sharing:
-            _wait_until_unused(keeper, keeper.sharing)
+            nodes.obey(json.loads(line))
+        if nodes.sharing:
+            _wait_until_unused(nodes, nodes.sharing)
     finally:
-        keeper.end(grace)
+        nodes.end(grace)
         shutil.rmtree(directory, ignore_errors=True)
 
 

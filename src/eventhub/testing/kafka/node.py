@@ -104,7 +104,8 @@ class Node:
         if metadata is None or metadata.cluster_id is None:
             return False
         if metadata.cluster_id != self._cluster_id:
-            raise PortTaken
+            message = f"port {self._place.internal_port} of Kafka node {self.id} belongs to another cluster"
+            raise PortTaken(message, self.log)
         return (
             brokers <= metadata.broker_ids
             and metadata.controller_id is not None
@@ -124,7 +125,8 @@ class Node:
         except TimeoutError:
             return
         if "Address already in use" in self.log.read_text(errors="replace"):
-            raise PortTaken
+            message = f"another process has a port of Kafka node {self.id}"
+            raise PortTaken(message, self.log)
         message = f"Kafka node {self.id} ended with code {code} before it was ready"
         raise KafkaStartError(message, self.log)
 

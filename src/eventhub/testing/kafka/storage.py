@@ -59,15 +59,10 @@ def _format(installation: Installation, work: Path, credentials: Sequence[str]) 
     settings = work / "server.properties"
     settings.write_text(_SETTINGS.format(host=HOST, data=work / "data"))
     command = [installation.java.command, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    command += [
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-        "-cp",
-        installation.class_path,
-        "kafka.tools.StorageTool",
-        "format",
-    ]
-    command += ["--cluster-id", new_id(), "--config", str(settings)]
+    command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", installation.class_path]
+    command += ["kafka.tools.StorageTool", "format", "--cluster-id", new_id(), "--config", str(settings)]
     command += [word for one in credentials for word in ("--add-scram", one)]
+
     formatted = subprocess.run(command, capture_output=True, text=True, check=False)
     if formatted.returncode:
         message = f"Kafka {installation.version} refuses to format: {formatted.stderr.strip().splitlines()[-1]}"
