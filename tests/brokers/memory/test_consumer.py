@@ -105,6 +105,24 @@ async def test_partitions_take_turns(broker: MemoryBroker) -> None:
     assert [[partition] for partition in partitions] * 2 == polls
 
 
+async def test_poll_shares_alike(broker: MemoryBroker) -> None:
+    """One poll takes as much of each partition, and what one has not got the others give."""
+    await broker.admin.create_topics([NewTopic("stock", 3)])
+    producer = broker.producer()
+    await producer.send(
+        [ProducerRecord("stock", None, b"", partition=number) for number in (0, 1, 1, 1, 1, 2, 2, 2, 2)]
+    )
+    partitions = [TopicPartition("stock", number) for number in range(3)]
+    consumer = broker.consumer("inventory", ["stock"], Listener())
+    await consumer.start()
+    for partition in partitions:
+        consumer.seek(partition, 0)
+    polled = await consumer.poll(partitions, max_records=7, timeout=0)
+    await consumer.stop()
+
+    assert [1, 3, 3] == [len(polled[partition]) for partition in partitions]
+
+
 async def test_nothing_is_known_of_a_partition_before_the_first_poll(broker: MemoryBroker) -> None:
     """A consumer that has not polled knows no ends, and takes the time from the first poll."""
     consumer = broker.consumer("inventory", ["orders"], Listener())
@@ -193,3 +211,23 @@ async def test_consumer_that_was_never_started_can_be_stopped(broker: MemoryBrok
 
     assert {} == await consumer.poll([_PARTITION], max_records=10, timeout=60)
     assert consumer.failure() is None
+
+
+async def test_stop_ends_a_poll_that_came_before_the_start(broker: MemoryBroker) -> None:
+    """A poll of a consumer that has not joined yet waits, and a stop ends it all the same."""
+    consumer = broker.consumer("inventory", ["orders"], Listener())
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        poll = tasks.create_task(consumer.poll([_PARTITION], max_records=10, timeout=60))
+        await linger(broker)
+        await consumer.stop()
+
+        assert {} == await poll
+
+
+async def test_unknown_topic_is_no_use_trying_again(broker: MemoryBroker) -> None:
+    """The error of a consumer of a missing topic says that it will not heal by itself."""
+    consumer = broker.consumer("inventory", ["missing"], Listener())
+    with pytest.raises(BrokerError, match="missing") as caught:
+        await consumer.start()
+
+    assert not caught.value.retriable

@@ -27,13 +27,14 @@ class Network:
         self.lost: frozenset[Operation] = frozenset()
         self.lost_answers: frozenset[Operation] = frozenset()
         self.cut_off = ""
+        self.held: frozenset[Operation] = frozenset()
         self.stopped = ""
         self.goes_on = asyncio.Event()
         self.has_lost = asyncio.Event()
 
     async def before(self, operation: Operation, client: str) -> None:
         """Lose what is to be lost, and hold what comes from a process that stands still."""
-        if client == self.stopped:
+        if operation in self.held or client == self.stopped:
             await self.goes_on.wait()
         if operation in self.lost or client == self.cut_off:
             self.has_lost.set()
@@ -117,6 +118,20 @@ async def test_commit_that_is_lost_may_be_stored(broker: MemoryBroker, network: 
         assert (OffsetAndMetadata(1) if stored else None) == await reader.committed(_PARTITION)
 
 
+async def test_commit_that_is_held_up_over_a_rebalance_fails(broker: MemoryBroker, network: Network) -> None:
+    """A commit counts in the generation in which it was begun, and in no later one."""
+    async with member(broker) as reader:
+        network.held = frozenset({Operation.COMMIT})
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_refused_commit(reader))
+            other = Reader(broker, "inventory", "orders")
+            await share([reader, other], joining=other)
+            network.goes_on.set()
+        await other.consumer.stop()
+
+        assert await reader.committed(_PARTITION) is None
+
+
 async def test_join_that_is_lost_fails_the_start(broker: MemoryBroker, network: Network) -> None:
     """A member that cannot join does not start."""
     network.lost = frozenset({Operation.JOIN})
@@ -175,7 +190,9 @@ async def test_lost_heartbeats_are_sent_again(broker: MemoryBroker, network: Net
         async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
             other = Reader(broker, "inventory", "orders")
             shared = tasks.create_task(share([reader, other], joining=other))
-            await network.has_lost.wait()
+            for _ in range(4):  # the member asks again, and its session goes on asking beside it
+                network.has_lost.clear()
+                await network.has_lost.wait()
             network.lost = frozenset()
             await shared
         await other.consumer.stop()

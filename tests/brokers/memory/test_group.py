@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventhub.brokers.base import OffsetAndMetadata
 from eventhub.brokers.memory.group import Group, assign
 from eventhub.record import TopicPartition
 
@@ -54,16 +56,31 @@ async def test_member_that_does_not_join_in_time_is_thrown_out() -> None:
 
 
 async def test_member_that_waits_for_the_others_is_not_thrown_out() -> None:
-    """A session does not run while its member waits for the next generation, however long that takes."""
-    group = Group("inventory", session_timeout=_SHORT, rebalance_timeout=4 * _SHORT)
-    old = await group.join("patient", _PARTITIONS)
+    """A session does not run while its member waits for the next generation, even if it was heard of last."""
+    group = Group("inventory", session_timeout=_SHORT, rebalance_timeout=60.0)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        slow = tasks.create_task(group.join("slow", _PARTITIONS))
-        await old.over.wait()
-        patient = await group.join("patient", _PARTITIONS)
+        first = await group.join("patient", _PARTITIONS)
+        tasks.create_task(group.join("absent", _PARTITIONS))
+        await first.over.wait()
+        second = await group.join("patient", _PARTITIONS)
+        patient = tasks.create_task(group.join("patient", _PARTITIONS))
+        await second.over.wait()
+        group.heartbeat("patient")
+        group.heartbeat("absent")
 
-    assert 6 == len(patient.partitions)
-    assert 6 == len(slow.result().partitions)
+    assert set(_PARTITIONS) == set(patient.result().partitions)
+
+
+async def test_generation_lasts_longer_than_a_rebalance_may_take() -> None:
+    """The time for joining ends with the last join; nobody is thrown out by it afterwards."""
+    group = Group("inventory", session_timeout=60.0, rebalance_timeout=_SHORT)
+    place = await group.join("member", _PARTITIONS)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2 * _SHORT):
+            await place.over.wait()
+    group.commit("member", place.generation, {_PARTITIONS[0]: OffsetAndMetadata(1)})
+
+    assert {_PARTITIONS[0]: OffsetAndMetadata(1)} == group.committed
 
 
 async def test_member_that_gave_up_waiting_is_left_out() -> None:

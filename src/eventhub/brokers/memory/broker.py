@@ -29,7 +29,7 @@ class MemoryBroker:
         url: str = "memory://",
         faults: Faults | None = None,
         session_timeout: float = 10.0,
-        rebalance_timeout: float = 60.0,
+        rebalance_timeout: float = 30.0,
     ) -> None:
         """Begin without topics.
 

@@ -44,7 +44,6 @@ class MemoryConsumer:
 
     async def start(self) -> None:
         """Join the group and return once the listener has taken over what was assigned."""
-        self._cluster.partitions(self._topics)
         # The one task outside a task group: the port starts and stops a member in two calls.
         self._membership = asyncio.create_task(self._stay_in_group(), name=f"member {self.name}")
         # A callback, since a poll that waits would otherwise not hear that the member has failed.
@@ -226,6 +225,9 @@ class MemoryConsumer:
                     place.remove(change)
 
     def _raise_failure(self) -> None:
-        if error := self.failure():
+        error = self.failure()
+        if isinstance(error, BrokerError):
+            raise error
+        if error is not None:
             msg = f"member {self.name} of group {self._group.name} has failed: {error}"
             raise BrokerError(msg) from error
