@@ -16,6 +16,7 @@ from eventhub.testing.conformance.brokers.reader import (
     PARTITIONS,
     Reader,
     linger,
+    partitions_of,
     reading,
     send,
     share,
@@ -31,7 +32,7 @@ class MemberLaws:
     async def test_only_member_owns_every_partition(self, broker: Broker, topic: str, group: str) -> None:
         """A member that is alone hears of all partitions of its topic in one assignment."""
         async with reading(broker, group, topic) as reader:
-            assert [("assigned", _all(topic))] == reader.heard
+            assert [("assigned", partitions_of(topic))] == reader.heard
 
     async def test_consumer_of_an_unknown_topic_does_not_start(self, broker: Broker, topic: str, group: str) -> None:
         """A consumer of a topic that does not exist fails to start with the topic's name, and creates nothing."""
@@ -48,12 +49,12 @@ class MemberLaws:
         """Two members share the partitions without overlap."""
         async with reading(broker, group, topic) as first, reading(broker, group, topic, first) as second:
             assert not first.owned & second.owned
-            assert _all(topic) == first.owned | second.owned
+            assert partitions_of(topic) == first.owned | second.owned
 
     async def test_rebalance_takes_everything_before_it_gives(self, broker: Broker, topic: str, group: str) -> None:
         """When somebody joins, a member hears that all it had is revoked, and then what it gets."""
         async with reading(broker, group, topic) as first, reading(broker, group, topic, first):
-            assert ("revoked", _all(topic)) == first.heard[1]
+            assert ("revoked", partitions_of(topic)) == first.heard[1]
             assert ("assigned", first.owned) == first.heard[-1]
             assert {"assigned"} == {call for call, _ in first.heard[::2]}
             assert {"revoked"} == {call for call, _ in first.heard[1::2]}
@@ -78,7 +79,7 @@ class MemberLaws:
     async def test_nothing_is_polled_during_a_rebalance(
         self, broker: Broker, topic: str, group: str, producer: Producer
     ) -> None:
-        """A poll that is pending while partitions are revoked returns nothing of them until they are assigned."""
+        """From the call of ``on_revoked`` to the end of ``on_assigned`` no poll returns a record."""
         tempting = [ProducerRecord(topic, None, b"", partition=number % PARTITIONS) for number in range(20)]
         polled: list[Record] = []
 
@@ -87,12 +88,18 @@ class MemberLaws:
             await send(producer, *tempting)
             await linger(broker)
             polled.extend(first.records)
+            first.while_assigned = hesitate
+
+        async def hesitate() -> None:
+            first.while_assigned = None
+            await linger(broker)
+            polled.extend(first.records)
 
         async with reading(broker, group, topic) as first:
             first.while_revoked = tempt
             async with reading(broker, group, topic, first):
                 assert [] == polled
-                assert first.while_revoked is None
+            await first.read(1)
 
     async def test_others_take_over_from_a_member_that_leaves(self, broker: Broker, topic: str, group: str) -> None:
         """When a member stops, its partitions go to the others, and its own listener is not called."""
@@ -101,7 +108,7 @@ class MemberLaws:
                 heard = list(second.heard)
             await share([first])
 
-            assert _all(topic) == first.owned
+            assert partitions_of(topic) == first.owned
             assert heard == second.heard
 
     async def test_groups_do_not_share(self, broker: Broker, topic: str, group: str, producer: Producer) -> None:
@@ -210,7 +217,3 @@ class CommitLaws:
                 release.set()
 
                 assert await quick.committed(partition) is None
-
-
-def _all(topic: str) -> frozenset[TopicPartition]:
-    return frozenset(TopicPartition(topic, number) for number in range(PARTITIONS))

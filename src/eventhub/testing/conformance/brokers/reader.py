@@ -25,16 +25,23 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
+def partitions_of(topic: str) -> frozenset[TopicPartition]:
+    """All partitions of a topic."""
+    return frozenset(TopicPartition(topic, number) for number in range(PARTITIONS))
+
+
 class Reader:
     """A member of a group that begins at the committed offsets, or else at the beginning."""
 
     def __init__(self, broker: Broker, group: str, topic: str) -> None:
         """Begin outside the group."""
+        self.topic = topic
         self.consumer = broker.consumer(group, [topic], self)
         self.records: list[Record] = []
         self.heard: list[tuple[str, frozenset[TopicPartition]]] = []
         self.owned: frozenset[TopicPartition] = frozenset()
         self.while_revoked: Callable[[], Awaitable[None]] | None = None
+        self.while_assigned: Callable[[], Awaitable[None]] | None = None
 
     async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
         """Note the loss; a client may also revoke nothing before its first assignment, which is no news."""
@@ -52,6 +59,8 @@ class Reader:
             position = positions[partition]
             self.consumer.seek(partition, ranges[partition].beginning if position is None else position.offset)
         self.heard.append(("assigned", frozenset(partitions)))
+        if self.while_assigned is not None:
+            await self.while_assigned()
         self.owned = frozenset(partitions)
 
     async def read(self, count: int) -> Sequence[Record]:
@@ -60,10 +69,10 @@ class Reader:
         return self.records
 
     async def poll_until(self, reached: Callable[[], bool]) -> None:
-        """Poll what is owned until something has come about."""
+        """Poll until something has come about; what belongs to others is asked for too and has to be passed over."""
         async with asyncio.timeout(DEADLINE):
             while not reached():
-                polled = await self.consumer.poll(self.owned, max_records=500, timeout=_POLL)
+                polled = await self.consumer.poll(partitions_of(self.topic), max_records=500, timeout=_POLL)
                 self.records += [record for records in polled.values() for record in records]
 
     async def commit(self, partition: TopicPartition, offset: int, metadata: str = "") -> None:
