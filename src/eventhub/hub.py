@@ -14,6 +14,7 @@ from eventhub.codecs.serde import Reader, Serde
 from eventhub.errors import DeclarationError
 from eventhub.event import Event, event_info
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
+from eventhub.runtime.health import Health
 from eventhub.runtime.options import Options
 from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.sources import fresh_stamp
@@ -170,6 +171,10 @@ class Hub:
         finally:
             for supervisor in supervisors:
                 self.supervisors.remove(supervisor)
+
+    def health(self) -> Mapping[str, Health]:
+        """How each service that is being served is doing, by name."""
+        return {supervisor.service.name: supervisor.health() for supervisor in self.supervisors}
 
     def stop(self) -> None:
         """Stop serving: nothing new, finish what runs, commit, leave; ``serve`` returns then."""

@@ -8,8 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
+from pydantic import ValidationError
 
-from eventhub.errors import EventHubError
+from eventhub.errors import DeclarationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.runtime.options import Options
 from eventhub.settings import Settings
@@ -32,11 +33,24 @@ def run(*services: Service[Any], settings: Settings | None = None) -> NoReturn:
         settings: Broker, registry and security; None to read ``EVENTHUB_*`` variables.
     """
     try:
-        asyncio.run(_serve(services, settings if settings is not None else Settings()))
+        asyncio.run(_serve(services, settings if settings is not None else _settings()))
     except EventHubError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the last word of a process
         sys.exit(1)
     sys.exit(0)
+
+
+def _settings() -> Settings:
+    """The settings in the environment.
+
+    Raises:
+        DeclarationError: Naming each variable that makes no sense, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"EVENTHUB_{problem['loc'][0]}".upper() + f": {problem['msg']}" for problem in error.errors()]
+        raise DeclarationError("; ".join(wrong)) from None
 
 
 async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None:

@@ -87,6 +87,7 @@ async def test_a_place_without_a_service_is_named(program: Path, place: str, mes
     [
         ({"BROKER": "kafka://127.0.0.1:9", "REGISTRY": "http://127.0.0.1:9"}, "RegistryError"),
         ({"BROKER": "kafka://127.0.0.1:9"}, 'serve it with "eventhub registry"'),
+        ({"TLS": "perhaps"}, "EVENTHUB_TLS: Input should be a valid boolean"),
         ({"BROKER": "amqp://x", "REGISTRY": "http://127.0.0.1:9"}, "is no broker URL"),
     ],
 )

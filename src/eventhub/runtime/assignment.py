@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from eventhub.errors import BrokerError, CommitFailed
+from eventhub.runtime.hooks import tell
 from eventhub.runtime.offset_map import decode_map
 from eventhub.runtime.offsets import Offsets
 from eventhub.runtime.options import Options, Start
@@ -52,12 +53,17 @@ class Assignment:
         """What is owned now."""
         self.epoch = 0
         """Rises with every change of what is owned."""
-        self.joined = False
-        """Whether the group has given us our share, be it nothing."""
+        self.unjoined_since: float | None = options.clock.monotonic()
+        """Monotonic time since when the group has given us no share; None while it has, be it nothing."""
         self.failure: BrokerError | None = None
         """Why an assignment could not be taken over, or None."""
         self.commits_failed = 0
         """Commits in a row that failed."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given us our share, be it nothing."""
+        return self.unjoined_since is None
 
     def use(self, consumer: Consumer) -> None:
         """Speak through this consumer."""
@@ -68,7 +74,7 @@ class Assignment:
     async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
         """Drain and commit what is owned, then let go of it."""
         self.epoch += 1
-        self.joined = False
+        self.unjoined_since = self._options.clock.monotonic()
         leaving = [self.partitions[tp] for tp in partitions if tp in self.partitions]
         await self._lanes.drain(leaving, self._options.drain_grace)
         await self.commit(leaving)
@@ -84,8 +90,9 @@ class Assignment:
         except BrokerError as error:  # the client would swallow it; the worker sees it at its next poll
             self.failure = error
             return
-        self.joined = True
+        self.unjoined_since = None
         log.info("eventhub.partitions_assigned", group=self._group, partitions=len(partitions), epoch=self.epoch)
+        tell(self._options.hooks, lambda hook: hook.on_rebalanced(self._group, frozenset(partitions)))
 
     async def _take_over(self, partitions: Sequence[TopicPartition]) -> None:
         consumer = self._speaking()
@@ -149,6 +156,11 @@ class Assignment:
             self.partitions[tp].position = nearest
             self._speaking().seek(tp, nearest)
 
+    def lag(self) -> int:
+        """How many offsets the owned partitions hold beyond the last record fetched, as of the last fetch."""
+        ends = ((partition, self._speaking().end_offset(tp)) for tp, partition in self.partitions.items())
+        return sum(max(end - partition.position, 0) for partition, end in ends if end is not None)
+
     # -- commits ----------------------------------------------------------------------------------
 
     async def commit(self, partitions: Collection[Partition] | None = None) -> None:
@@ -174,6 +186,8 @@ class Assignment:
             self.commits_failed = 0
             for partition, offset in due.items():
                 partition.committed = offset
+            stored = {partition.topic_partition: offset.offset for partition, offset in due.items()}
+            tell(self._options.hooks, lambda hook: hook.on_committed(self._group, stored))
 
     def _speaking(self) -> Consumer:
         if self._consumer is None:

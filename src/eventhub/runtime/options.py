@@ -9,6 +9,8 @@ from enum import Enum
 
 from eventhub.clock import Clock, SystemClock
 from eventhub.runtime.breaker import BreakerOptions
+from eventhub.runtime.hooks import Hooks
+from eventhub.runtime.watchdog import Patience
 
 
 class Start(Enum):
@@ -48,6 +50,10 @@ class Options:
     """Offsets between the first unfinished and the last delivered record of a partition."""
     breaker: BreakerOptions = field(default_factory=BreakerOptions)
     """What counts as an outage rather than poison."""
+    patience: Patience = field(default_factory=Patience)
+    """How long the client may be silent before it is replaced."""
+    hooks: tuple[Hooks, ...] = ()
+    """Who is told what the runtime does apart from any one record."""
     partitions: int = 3
     """Partitions of topics that the hub creates."""
     fail_on_offset_reset: bool = False

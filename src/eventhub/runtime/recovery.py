@@ -13,6 +13,7 @@ from eventhub.errors import EventHubError
 from eventhub.retry import Exhausted, Fate, Retry
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.dead_letter import dead_letter
+from eventhub.runtime.hooks import tell
 from eventhub.service import dead_letter_topic
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Recovery:
         await self._wiring.publisher.deliver([letter], self._rest, self._options.random)
         self._counters.dead_lettered += 1
         log.warning("eventhub.record_dead_lettered", **self._facts(record, attempts))
+        tell(self._options.hooks, lambda hook: hook.on_dead_lettered(self._group, record, attempts.error))
 
     def _facts(self, record: Record, attempts: Attempts) -> dict[str, object]:
         """What every log line about the record says; never its key, its value or an error's text."""

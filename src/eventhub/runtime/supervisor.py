@@ -11,6 +11,7 @@ import structlog
 from eventhub.errors import BrokerError
 from eventhub.retry import backoff
 from eventhub.runtime.counters import Counters
+from eventhub.runtime.health import Health, Snapshot, health
 from eventhub.runtime.sources import SourceRun
 from eventhub.runtime.worker import Wiring, Worker
 from eventhub.source import SourceContext
@@ -56,6 +57,14 @@ class Supervisor:
                         await self._keep_working(state)
             except ExceptionGroup as failures:
                 raise failures.exceptions[0] from None
+
+    def health(self) -> Health:
+        """How the service is doing."""
+        options = self._wiring.options
+        if self.worker is not None:
+            return health(self.worker.snapshot(), options.patience)
+        joined = not self.service.subscriptions
+        return health(Snapshot(self.service.name, joined=joined, counted=self.counters), options.patience)
 
     def stop(self) -> None:
         """Stop as R4 says: nothing new, finish what runs, commit, leave."""

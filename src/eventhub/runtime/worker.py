@@ -7,13 +7,14 @@ from bytes to the events that follow from it, and ``Assignment.commit`` stores h
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from eventhub.errors import (
     AuthorizationFailed,
+    BrokerError,
     HandlerFault,
     OffsetOutOfRange,
 )
@@ -26,9 +27,12 @@ from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.breaker import Breaker
 from eventhub.runtime.deadlines import Deadlines
 from eventhub.runtime.gate import Gate
+from eventhub.runtime.health import Snapshot
+from eventhub.runtime.hooks import tell
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.plan import Plan, make_plan
 from eventhub.runtime.recovery import Recovery
+from eventhub.runtime.watchdog import Signs, diagnosis, report_stuck
 from eventhub.subscription import returned_events
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
     from eventhub.record import ProducerRecord, Record, TopicPartition
     from eventhub.runtime.counters import Counters
     from eventhub.runtime.options import Options
-    from eventhub.runtime.partition import Partition
+    from eventhub.runtime.partition import Lane, Partition
     from eventhub.runtime.publisher import Publisher
     from eventhub.service import Service
 
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+WATCH_TICK = 1.0  # seconds between two looks at the signs
 DEADLINE_TICK = 0.05  # seconds between two looks at the deadlines: how much later than said a handler is cancelled
 
 
@@ -86,6 +91,8 @@ class Worker:
         self._ordering = {event.__event__.topic: s.ordering for s in service.subscriptions for event in s.events}
         self._stopping = False
         self._denied = 0  # polls in a row that were denied
+        self._paused_for: str | None = None
+        self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
         self.lanes = Lanes(self._process, concurrency=service.limits.concurrency, clock=self._clock)
         self.gate = Gate(self._group, Breaker(self._options.breaker), self.lanes.rest, self._clock)
@@ -108,7 +115,8 @@ class Worker:
         self.lanes.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self._commit_regularly()), tasks.create_task(self._enforce_deadlines())]
+                regularly = (self._commit_regularly(), self._enforce_deadlines(), self._watch(consumer))
+                beside = [tasks.create_task(task) for task in regularly]
                 await self._poll(consumer)
                 for task in beside:
                     task.cancel()
@@ -141,8 +149,10 @@ class Worker:
             self._raise_failure(consumer)
             room = self._room()
             if room <= 0:
+                self._asking_since = None
                 await self.lanes.changed(self._options.poll_timeout)
                 continue
+            self._asking_since = self._asking_since or self.heartbeat
             epoch = self.assignment.epoch
             polled = await self._fetch(consumer, room)
             if self.assignment.epoch != epoch:  # fetched for an assignment that is gone
@@ -176,17 +186,25 @@ class Worker:
     def _room(self) -> int:
         """How many records may be fetched now; none before the last ones were taken up."""
         lanes, limits = self.lanes, self._limits
-        if self.gate.shut:
-            return 0
-        if not lanes.hungry or lanes.in_flight_bytes >= limits.max_in_flight_bytes:
-            return 0
-        if (
-            lanes.parked_keys >= self._options.max_parked_keys
-            or lanes.parked_records >= self._options.max_parked_records
-        ):
+        paused = self._paused()
+        if paused != self._paused_for:
+            self._paused_for = paused
+            if paused is not None:
+                log.warning("eventhub.paused", group=self._group, reason=paused)
+                tell(self._options.hooks, lambda hook: hook.on_paused(self._group, paused))
+        if paused is not None or not lanes.hungry or lanes.in_flight_bytes >= limits.max_in_flight_bytes:
             return 0
         room = limits.max_in_flight - (lanes.in_flight - lanes.parked_records)
         return room if room >= limits.max_in_flight // 4 else 0  # refill at 75 %, not record by record
+
+    def _paused(self) -> str | None:
+        """Why nothing is fetched for the time being, or None."""
+        if self.gate.shut:
+            return "breaker"
+        lanes, options = self.lanes, self._options
+        if lanes.parked_keys >= options.max_parked_keys or lanes.parked_records >= options.max_parked_records:
+            return "parked"
+        return None
 
     def _raise_failure(self, consumer: Consumer) -> None:
         """Raise what a part of the client or of the worker died of without saying so."""
@@ -271,10 +289,59 @@ class Worker:
             await asyncio.sleep(DEADLINE_TICK)
             self._deadlines.enforce()
 
+    async def _watch(self, consumer: Consumer) -> None:
+        """Look at the signs every second, and end the worker when its client is dead without saying so."""
+        warned: set[Lane] = set()
+        while True:
+            await asyncio.sleep(WATCH_TICK)
+            found = diagnosis(self._signs(consumer), self._options.patience)
+            if found is not None:
+                raise BrokerError(found)
+            now = self._clock.monotonic()
+            stuck = {lane for lane in self.lanes.lanes if now - lane.since > self._options.patience.stuck}
+            for lane in stuck - warned:
+                report_stuck(lane, self._group, now)
+            warned = stuck
+
+    def _signs(self, consumer: Consumer) -> Signs:
+        now = self._clock.monotonic()
+        asking_for = now - self._asking_since if self._asking_since is not None else 0.0
+        silences = (consumer.silence(tp) or 0.0 for tp in self.assignment.askable())
+        unjoined_since = self.assignment.unjoined_since
+        return Signs(
+            heartbeat_age=now - self.heartbeat,
+            unjoined_for=now - unjoined_since if unjoined_since is not None else 0.0,
+            silence=min(max(silences, default=0.0), asking_for),
+            commits_failed=self.assignment.commits_failed,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """What the worker is doing at this moment."""
+        now, lanes, counters = self._clock.monotonic(), self.lanes, self.counters
+        partitions = self.assignment.partitions.values()
+        return Snapshot(
+            group=self._group,
+            joined=self.assignment.joined,
+            partitions=len(partitions),
+            heartbeat_age=now - self.heartbeat,
+            in_flight=lanes.in_flight,
+            in_flight_bytes=lanes.in_flight_bytes,
+            running=lanes.running,
+            parked_keys=lanes.parked_keys,
+            parked_records=lanes.parked_records,
+            head_age=max((now - lane.since for lane in lanes.lanes), default=0.0),
+            lag=self.assignment.lag(),
+            uncommitted=sum(p.offsets.next - p.committed.offset for p in partitions if p.committed is not None),
+            breaker=self.gate.state,
+            stale=lanes.stale,
+            commits_failed=self.assignment.commits_failed,
+            counted=replace(counters),
+        )
+
     async def _leave(self, consumer: Consumer) -> None:
         """Drain, commit and leave the group."""
         partitions = list(self.assignment.partitions.values())
-        await self.lanes.drain(partitions, self._options.stop_grace)
+        await self.lanes.drain(partitions, self._options.stop_grace if self._stopping else self._options.drain_grace)
         await self.assignment.commit(partitions)
         await self.lanes.stop()
         await consumer.stop()

@@ -1,0 +1,78 @@
+"""How a service is doing: plain numbers, and what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eventhub.runtime.breaker import BreakerState
+from eventhub.runtime.counters import Counters
+from eventhub.runtime.watchdog import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a service is doing at one moment; times in seconds."""
+
+    group: str
+    """The service's name."""
+    joined: bool
+    """Whether the group has given its share, be it nothing; True for a service of sources only."""
+    counted: Counters
+    """What was counted since the service started."""
+    partitions: int = 0
+    """Partitions that are owned."""
+    heartbeat_age: float = 0.0
+    """Since the poll task's last turn; 0 for a service of sources only."""
+    in_flight: int = 0
+    """Records that are begun and unfinished."""
+    in_flight_bytes: int = 0
+    """Bytes of their keys and values."""
+    running: int = 0
+    """Handlers that are suspended in a place to run."""
+    parked_keys: int = 0
+    """Keys that wait for a later attempt."""
+    parked_records: int = 0
+    """Records of those keys."""
+    head_age: float = 0.0
+    """Of the longest record under way."""
+    lag: int = 0
+    """Records that the owned partitions hold beyond the last one fetched, as of the last fetch."""
+    uncommitted: int = 0
+    """Offsets between the commit and the last delivered record, over all partitions."""
+    breaker: BreakerState = BreakerState.CLOSED
+    """Whether handlers are held back."""
+    stale: int = 0
+    """Completions that came after their partition had gone."""
+    commits_failed: int = 0
+    """Commits in a row without success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a service lives, whether it does its work, and what is wrong otherwise."""
+
+    live: bool
+    """Whether it can still recover by itself; if not, restart the process."""
+    ready: bool
+    """Whether it does its work."""
+    problems: tuple[str, ...]
+    """What is wrong, one sentence each."""
+    detail: Snapshot
+    """The numbers behind it."""
+
+
+def health(snapshot: Snapshot, patience: Patience) -> Health:
+    """What the numbers mean."""
+    live = snapshot.heartbeat_age <= patience.heartbeat
+    problems: list[str] = []
+    if not live:
+        problems.append(f"the poll task has not come back for {snapshot.heartbeat_age:.0f} s")
+    if not snapshot.joined:
+        problems.append("the group has given no share yet")
+    if snapshot.head_age > patience.stuck:
+        problems.append(f"a record is under way for {snapshot.head_age:.0f} s")
+    if snapshot.breaker is not BreakerState.CLOSED:
+        problems.append("handlers are held back, since many keys fail")
+    if snapshot.commits_failed:
+        problems.append(f"the last {snapshot.commits_failed} commits failed")
+    return Health(live, ready=live and snapshot.joined, problems=tuple(problems), detail=snapshot)

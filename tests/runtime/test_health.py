@@ -1,0 +1,147 @@
+"""Health: what the numbers mean, and that nothing says healthy while it is dead."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from eventhub import Hub, Options, Retry, Service, subscribe
+from eventhub.brokers.memory import MemoryBroker, Operation
+from eventhub.runtime.breaker import BreakerState
+from eventhub.runtime.counters import Counters
+from eventhub.runtime.health import Snapshot, health
+from eventhub.runtime.hooks import Hooks
+from eventhub.runtime.watchdog import Patience
+from eventhub.testing.waiting import until
+from tests.events import OrderCreated
+from tests.runtime.conftest import Shop
+
+WELL = Snapshot("inventory", joined=True, counted=Counters())
+
+
+def test_a_service_that_joined_and_polls_is_live_and_ready() -> None:
+    """There is nothing to say about it."""
+    found = health(WELL, Patience())
+
+    assert (True, True, ()) == (found.live, found.ready, found.problems)
+
+
+@pytest.mark.parametrize(
+    ("change", "live", "ready", "words"),
+    [
+        ({"heartbeat_age": 61.0}, False, False, "the poll task has not come back for 61 s"),
+        ({"joined": False}, True, False, "the group has given no share yet"),
+        ({"head_age": 61.0}, True, True, "a record is under way for 61 s"),
+        ({"breaker": BreakerState.OPEN}, True, True, "handlers are held back, since many keys fail"),
+        ({"commits_failed": 2}, True, True, "the last 2 commits failed"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(change: dict[str, Any], live: bool, ready: bool, words: str) -> None:
+    """Only a dead poll task takes life, only a missing share takes readiness."""
+    found = health(replace(WELL, **change), Patience())
+
+    assert (live, ready, (words,)) == (found.live, found.ready, found.problems)
+
+
+async def test_a_running_service_counts_what_it_does(shop: Shop) -> None:
+    """The snapshot has the records handled and what is owned."""
+
+    @subscribe(shop.order)
+    async def handle(_: Any) -> None: ...
+
+    async with shop.serving(Service(shop.name("counted"), [handle])) as hub:
+        await hub.publish_many(shop.orders("abc"))
+        await until(lambda: hub.supervisors[0].counters.handled == 3)
+        [found] = hub.health().values()
+
+    assert found.live
+    assert found.ready
+    assert (3, 3) == (found.detail.counted.handled, found.detail.partitions)
+
+
+class Noted(Hooks):
+    """Hooks that keep what they hear, and then fail."""
+
+    def __init__(self) -> None:
+        """Begin with nothing heard."""
+        self.heard: list[str] = []
+
+    def on_committed(self, group: str, offsets: Mapping[Any, int]) -> None:
+        """Hear of commits."""
+        self.heard.append(f"committed {sum(offsets.values())}")
+        raise RuntimeError(group)
+
+    def on_rebalanced(self, group: str, partitions: Collection[Any]) -> None:
+        """Hear of assignments."""
+        self.heard.append(f"owns {len(partitions)}")
+        raise RuntimeError(group)
+
+    def on_dead_lettered(self, group: str, record: Any, error: BaseException) -> None:
+        """Hear of dead letters."""
+        self.heard.append(f"gave up {record.offset}: {type(error).__name__}")
+        raise RuntimeError(group)
+
+
+async def test_hooks_hear_what_happens_and_their_failures_change_nothing(shop: Shop) -> None:
+    """Assignment, dead letter and commit are told in this order."""
+    noted = Noted()
+
+    @subscribe(shop.order, retry=Retry(attempts=1))
+    async def fail(_: Any) -> None:
+        raise OSError
+
+    service = Service(shop.name("hooked"), [fail])
+    async with shop.serving(service, options=Options(commit_interval=0.05, hooks=(noted,))) as hub:
+        await hub.publish_many(shop.orders("a"))
+        await until(lambda: "committed 1" in noted.heard)
+
+    assert ["owns 3", "gave up 0: OSError", "committed 1"] == noted.heard[:3]
+
+
+class HangingOnce:
+    """A network on which the first poll that has something to bring never returns."""
+
+    def __init__(self) -> None:
+        """Begin with nothing hanging."""
+        self.hanging = False
+        self.armed = False
+
+    async def before(self, operation: Operation, client: str) -> None:  # noqa: ARG002 - the seam's signature
+        """Let everything pass but one poll."""
+        if operation is Operation.POLL and self.armed:
+            self.armed, self.hanging = False, True
+            await asyncio.Event().wait()
+
+    async def after(self, operation: Operation, client: str) -> None:
+        """Let every answer come back."""
+
+
+@pytest.mark.slow
+async def test_a_consumer_that_never_answers_is_unhealthy_and_is_replaced() -> None:
+    """Nothing says healthy while it is dead; the next consumer handles what waited."""
+    seen: list[str] = []
+
+    @subscribe(OrderCreated)
+    async def handle(order: OrderCreated) -> None:
+        seen.append(order.order_id)
+
+    faults = HangingOnce()
+    options = Options(patience=Patience(heartbeat=0.3))
+    async with (
+        Hub(MemoryBroker(faults=faults), registry="embedded", provision=True, options=options) as hub,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(hub.serve(Service("inventory", [handle])))
+        await until(lambda: [found.ready for found in hub.health().values()] == [True])
+        faults.armed = True
+        await until(lambda: faults.hanging)
+        await hub.publish(OrderCreated(order_id="o-1"))
+        await until(lambda: [found.live for found in hub.health().values()] == [False])
+        await until(lambda: seen)
+        [found] = hub.health().values()
+        hub.stop()
+
+    assert ["o-1"] == seen
+    assert (True, 1) == (found.live, found.detail.counted.rebuilt)
