@@ -134,6 +134,11 @@ def dead_letter_topic(topic: str, group: str) -> str:
     return f"{topic}.{group}.dlt"
 
 
+def replay_topic(topic: str, group: str) -> str:
+    """The topic through which dead letters come back to the group that gave them up, and to no other."""
+    return f"{topic}.{group}.retry.replay"
+
+
 def _distinct(events: Iterator[type[Event]] | Sequence[type[Event]]) -> tuple[type[Event], ...]:
     return tuple(dict.fromkeys(events))
 
