@@ -13,7 +13,7 @@ from eventhub.errors import (
     RegistryError,
     SchemaMismatch,
 )
-from eventhub.event import Event, Format, Stamp, SubjectName
+from eventhub.event import Event, Format, Stamp, SubjectName, Tombstone
 from eventhub.handler import Context, Handler, Middleware
 from eventhub.hub import Hub
 from eventhub.retry import Exhausted, Retry
@@ -54,6 +54,7 @@ __all__ = [
     "Stamp",
     "Start",
     "SubjectName",
+    "Tombstone",
     "produces",
     "run",
     "subscribe",

@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -105,6 +105,34 @@ class Event(BaseModel):
         elif keywords:
             msg = f'{cls.__name__}: an event needs a topic, as in class {cls.__name__}(Event, topic="orders")'
             raise DeclarationError(msg)
+
+
+E = TypeVar("E", bound=Event)
+
+
+class Tombstone(Event, Generic[E]):
+    """The end of a key: a record without a value, which a compacted topic keeps for a while and then forgets.
+
+    ``Tombstone[Profile]`` is an event class like any other: a handler subscribes to it beside
+    ``Profile``, and publishing one writes a record without a value. A service that does not
+    subscribe to it passes such records over.
+    """
+
+    key: bytes
+    """The key that has ended."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Take over what the event class that it ends declares."""
+        arguments = cls.__pydantic_generic_metadata__["args"]
+        if arguments and isinstance(arguments[0], type):
+            info = event_info(arguments[0])
+            cls.__event__ = replace(info, key="key", name=f"{info.name}.tombstone")
+
+
+def is_tombstone(event: type[Event]) -> bool:
+    """Whether records of an event class have no value, and so no schema."""
+    return issubclass(event, Tombstone)
 
 
 def _declared(

@@ -12,7 +12,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.clock import Clock
 from eventhub.codecs.serde import Reader, Serde
 from eventhub.errors import DeclarationError
-from eventhub.event import Event, event_info
+from eventhub.event import Event, event_info, is_tombstone
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
 from eventhub.runtime.health import Health
 from eventhub.runtime.options import Options
@@ -88,6 +88,7 @@ class Hub:
         self._options = options
         self._serde = Serde(self.registry, auto_register=auto_register if auto_register is not None else embedded)
         self._publisher = Publisher(self.broker.producer(), self._serde)
+        self._prepared: set[type[Event]] = set()  # the classes that may be published
         self.supervisors: list[Supervisor] = []
         """The services that are being served."""
 
@@ -137,7 +138,7 @@ class Hub:
         return metadata + await self._publish(batch) if batch else metadata
 
     async def _publish(self, events: Sequence[Event]) -> list[RecordMetadata]:
-        new = [kind for kind in dict.fromkeys(type(event) for event in events) if not self._serde.prepared(kind)]
+        new = [kind for kind in dict.fromkeys(type(event) for event in events) if kind not in self._prepared]
         if new:
             await self._prepare(writes=new)
         now = self._options.clock.now()
@@ -199,7 +200,7 @@ class Hub:
         return Wiring(
             broker=self.broker,
             publisher=self._publisher,
-            reader=self._serde.reader(service.reads),
+            reader=self._serde.reader([event for event in service.reads if not is_tombstone(event)]),
             options=self._options,
         )
 
@@ -215,7 +216,9 @@ class Hub:
         """Make sure of the topics first and of the schemas then, so that nothing half-done is published."""
         topics = {event_info(event).topic for event in (*writes, *reads)}
         await self._require_topics(topics, groups if groups is not None else {})
-        await self._serde.prepare(writes=writes, reads=reads)
+        written, read = ([event for event in events if not is_tombstone(event)] for events in (writes, reads))
+        await self._serde.prepare(writes=written, reads=read)
+        self._prepared.update(writes)
 
     async def _require_topics(self, topics: set[str], groups: Mapping[str, Sequence[str]]) -> None:
         """Create or demand the topics of events, and the dead-letter topics with as many partitions."""

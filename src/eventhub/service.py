@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from eventhub.errors import DeclarationError
-from eventhub.event import Event, SubjectName, event_info
+from eventhub.event import Event, SubjectName, event_info, is_tombstone
 from eventhub.source import Source
 from eventhub.subscription import Ordering, Subscription
 
@@ -104,7 +104,7 @@ class Service(Generic[S]):
 
     @property
     def reads(self) -> tuple[type[Event], ...]:
-        """The event classes that are handled."""
+        """The event classes that are handled, tombstones included."""
         return _distinct(event for subscription in self.subscriptions for event in subscription.events)
 
     @property
@@ -181,6 +181,8 @@ def check_subjects(events: Sequence[type[Event]], where: str) -> None:
     """
     named: dict[str, str] = {}
     for event in events:
+        if is_tombstone(event):  # it has no schema
+            continue
         info = event_info(event)
         first = named.setdefault(info.topic, info.name) if info.subject is SubjectName.TOPIC else info.name
         if first != info.name:

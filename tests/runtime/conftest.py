@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventhub import Event, Hub, Options, Service
+from eventhub import Event, Hub, Options, Service, Tombstone
 from eventhub.brokers.base import Broker
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker
@@ -44,6 +44,7 @@ class Shop:
 
         self.order: Any = Order
         self.receipt: Any = Receipt
+        self.gone: Any = Tombstone[Order]
 
     def orders(self, customers: str) -> list[Any]:
         """One order a letter, whose customer is that letter."""

@@ -194,3 +194,36 @@ async def test_members_share_the_work_and_each_key_stays_in_order(shop: Shop) ->
         for customer in "abcdefghij":
             numbers = [number for name, number in noted if name == customer]
             assert sorted(numbers) == numbers
+
+
+async def test_a_tombstone_is_an_event_to_a_handler_that_asks_for_it(shop: Shop) -> None:
+    """It comes with its key, in the order of that key."""
+    seen: list[Any] = []
+
+    @subscribe(shop.order, shop.gone)
+    async def handle(event: Any) -> None:
+        seen.append(event)
+
+    order, gone = shop.order(customer="a"), shop.gone(key=b"a")
+    async with shop.serving(Service(shop.name("listener"), [handle])) as hub:
+        await hub.publish(order)
+        await hub.publish(gone)
+        await hub.publish(order)
+        await until(lambda: len(seen) == 3)
+
+    assert [order, gone, order] == seen
+    assert [False, True, False] == [record.value is None for record in await shop.records(order.__event__.topic)]
+
+
+async def test_a_tombstone_that_nobody_asked_for_is_passed_over(shop: Shop) -> None:
+    """It is no failure, and the record after it is handled."""
+    seen: list[Any] = []
+    service = listening(shop, seen)
+    async with shop.serving(service) as hub:
+        await hub.publish(shop.gone(key=b"a"))
+        await hub.publish(shop.order(customer="a", number=7))
+        await until(lambda: seen)
+
+    assert [("a", 7)] == seen
+    assert 2 == await shop.committed(shop.order, service)
+    assert [] == await shop.letters(shop.order, service)

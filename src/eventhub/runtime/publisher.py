@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from eventhub.errors import BrokerError, PublishRefused
-from eventhub.event import Event, Stamp, event_key
+from eventhub.event import Event, Stamp, event_key, is_tombstone
 from eventhub.headers import stamp_headers
 from eventhub.record import ProducerRecord, RecordMetadata
 from eventhub.retry import backoff
@@ -42,7 +42,7 @@ class Publisher:
         return ProducerRecord(
             topic=info.topic,
             key=event_key(event),
-            value=self._serde.encode(event),
+            value=None if is_tombstone(type(event)) else self._serde.encode(event),
             headers=stamp_headers(stamp, info.format),
         )
 

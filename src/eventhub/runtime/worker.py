@@ -18,7 +18,7 @@ from eventhub.errors import (
     HandlerFault,
     OffsetOutOfRange,
 )
-from eventhub.event import Event, caused_stamp
+from eventhub.event import Event, caused_stamp, is_tombstone
 from eventhub.handler import Context
 from eventhub.headers import read_stamp
 from eventhub.retry import backoff
@@ -87,6 +87,9 @@ class Worker:
         self._deadlines = Deadlines(self._clock)
         self._plans = {
             event: make_plan(s, service, self._deadlines) for s in service.subscriptions for event in s.events
+        }
+        self._tombstones: dict[str, Any] = {
+            event.__event__.topic: event for event in service.reads if is_tombstone(event)
         }
         self._ordering = {event.__event__.topic: s.ordering for s in service.subscriptions for event in s.events}
         self._stopping = False
@@ -244,12 +247,17 @@ class Worker:
     def _decode(self, record: Record) -> Event | None:
         """The event in a record, or None if there is nothing to handle."""
         if record.value is None:
-            self.counters.tombstones += 1
-            return None
+            return self._tombstone(record)
         event = self._wiring.reader.decode(record)
         if event is None:
             self.counters.unknown += 1
         return event
+
+    def _tombstone(self, record: Record) -> Event | None:
+        """The tombstone in a record without a value, if the service asks for those of the topic."""
+        self.counters.tombstones += 1
+        asked = self._tombstones.get(record.topic)
+        return asked(key=record.key) if asked is not None and record.key is not None else None
 
     def _call(self, plan: Plan, event: Event, record: Record, attempts: Attempts | None) -> Awaitable[object]:
         if plan.function is not None:
