@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
+from eventhub.errors import DeclarationError
 from eventhub.event import Event, Stamp
 from eventhub.headers import read_stamp
 
 if TYPE_CHECKING:
-    from eventhub.record import Record
+    from eventhub.record import ProducerRecord, Record
 
 State = TypeVar("State", covariant=True, default=Any)  # noqa: PLC0105 - users read it as Context[State]
 """What a service's lifespan yields."""
+
+Follow = Callable[[Stamp, "Sequence[Event]"], "Sequence[ProducerRecord]"]
+"""Makes the records of the events that a handler returned; the stamp is that of the event it was given."""
+
+
+def _follow_nothing(cause: Stamp, returned: Sequence[Event]) -> Sequence[ProducerRecord]:
+    """Stand in where a test makes a context by hand."""
+    if not returned:
+        return ()
+    msg = f"a context made by hand cannot encode what follows from {cause.type}; run the service, or pass follow="
+    raise DeclarationError(msg)
 
 
 @dataclass(slots=True)
@@ -40,6 +52,8 @@ class Context(Generic[State]):
     """Which attempt this is, counted from 1."""
     transaction: Any = None
     """The open transaction, or None where no middleware opened one."""
+    follow: Follow = _follow_nothing
+    """Makes the records of what the handler returned, for a middleware that stores them instead."""
 
     @property
     def stamp(self) -> Stamp:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from eventhub.event import Event
-from eventhub.handler import Handler, compose
+from eventhub.handler import Follow, Handler, compose
 from eventhub.retry import Retry
 from eventhub.runtime.deadlines import Deadlines
+from eventhub.runtime.publisher import Publisher
 from eventhub.service import Service
 from eventhub.subscription import Subscription
 
@@ -26,11 +28,13 @@ class Plan:
     """The handler's name."""
     retry: Retry
     """What happens when it fails."""
-    produces: tuple[type[Event], ...]
-    """The classes of events it may return."""
+    follow: Follow
+    """Makes the records of what it returns."""
 
 
-def make_plan(subscription: Subscription[..., Any, Any], service: Service[Any], deadlines: Deadlines) -> Plan:
+def make_plan(
+    subscription: Subscription[..., Any, Any], service: Service[Any], deadlines: Deadlines, publisher: Publisher
+) -> Plan:
     """The plan of a subscription: its deadline around the function, the service's middleware around both."""
     handle = subscription.handler
     if subscription.timeout is not None:
@@ -41,5 +45,5 @@ def make_plan(subscription: Subscription[..., Any, Any], service: Service[Any], 
         handle=compose(handle, service.middleware),
         name=subscription.name,
         retry=subscription.retry,
-        produces=subscription.produces,
+        follow=partial(publisher.following, subscription, service.name),
     )

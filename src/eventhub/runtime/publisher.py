@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from eventhub.errors import BrokerError, PublishRefused
-from eventhub.event import Event, Stamp, event_key, is_tombstone
+from eventhub.errors import BrokerError, HandlerFault, PublishRefused
+from eventhub.event import Event, Stamp, caused_stamp, event_key, is_tombstone
 from eventhub.headers import stamp_headers
 from eventhub.record import ProducerRecord, RecordMetadata
 from eventhub.retry import backoff
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from eventhub.brokers.base import Producer
     from eventhub.codecs.serde import Serde
+    from eventhub.subscription import Subscription
 
     Rest = Callable[[float], Awaitable[None]]
 
@@ -45,6 +46,25 @@ class Publisher:
             value=None if is_tombstone(type(event)) else self._serde.encode(event),
             headers=stamp_headers(stamp, info.format),
         )
+
+    def following(
+        self, subscription: Subscription[..., Any, Any], service: str, cause: Stamp, returned: Sequence[Event]
+    ) -> list[ProducerRecord]:
+        """The records of what a handler returned; a handler that runs twice for one cause gives them the same ids.
+
+        Raises:
+            HandlerFault: If an event is of a class that the handler's return annotation does not name.
+            SchemaMismatch: If a value has no place in the schema.
+        """
+        records: list[ProducerRecord] = []
+        for position, event in enumerate(returned):
+            if type(event) not in subscription.produces:
+                name = type(event).__name__
+                msg = f"handler {subscription.name!r} returned {name}, which its return annotation does not name"
+                raise HandlerFault(msg)
+            stamp = caused_stamp(cause, event, service=service, handler=subscription.name, position=position)
+            records.append(self.record(event, stamp))
+        return records
 
     async def send(self, records: Sequence[ProducerRecord]) -> Sequence[RecordMetadata]:
         """Write records once and return where they stand, in the order given.

@@ -15,10 +15,9 @@ import structlog
 from eventhub.errors import (
     AuthorizationFailed,
     BrokerError,
-    HandlerFault,
     OffsetOutOfRange,
 )
-from eventhub.event import Event, caused_stamp, is_tombstone
+from eventhub.event import Event, is_tombstone
 from eventhub.handler import Context
 from eventhub.headers import read_stamp
 from eventhub.retry import backoff
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from eventhub.brokers.base import Broker, Consumer
     from eventhub.codecs.serde import Reader
-    from eventhub.record import ProducerRecord, Record, TopicPartition
+    from eventhub.record import Record, TopicPartition
     from eventhub.runtime.counters import Counters
     from eventhub.runtime.options import Options
     from eventhub.runtime.partition import Lane, Partition
@@ -86,7 +85,9 @@ class Worker:
         self._limits = service.limits
         self._deadlines = Deadlines(self._clock)
         self._plans = {
-            event: make_plan(s, service, self._deadlines) for s in service.subscriptions for event in s.events
+            event: make_plan(s, service, self._deadlines, wiring.publisher)
+            for s in service.subscriptions
+            for event in s.events
         }
         self._tombstones: dict[str, Any] = {
             event.__event__.topic: event for event in service.reads if is_tombstone(event)
@@ -263,7 +264,7 @@ class Worker:
         if plan.function is not None:
             return plan.function(event)
         attempt = 1 if attempts is None else attempts.attempt
-        return plan.handle(Context(event, record, self._state, self._group, plan.name, attempt))
+        return plan.handle(Context(event, record, self._state, self._group, plan.name, attempt, None, plan.follow))
 
     def _handled(self) -> None:
         self.counters.handled += 1
@@ -272,16 +273,7 @@ class Worker:
 
     async def _publish(self, returned: Sequence[Event], record: Record, cause: Event, plan: Plan) -> None:
         """Publish what a handler returned; what the broker did not take is sent again with the same ids."""
-        stamp = read_stamp(record, cause.__event__.name)
-        due: list[ProducerRecord] = []
-        for position, event in enumerate(returned):
-            if type(event) not in plan.produces:
-                msg = (
-                    f"handler {plan.name!r} returned {type(event).__name__}, which its return annotation does not name"
-                )
-                raise HandlerFault(msg, record=record)
-            caused = caused_stamp(stamp, event, service=self._group, handler=plan.name, position=position)
-            due.append(self._wiring.publisher.record(event, caused))
+        due = plan.follow(read_stamp(record, cause.__event__.name), returned)
         await self._wiring.publisher.deliver(due, self.lanes.rest, self._options.random)
         self.counters.published += len(returned)
 
