@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 import eventhub
+from eventhub import Context, Event, Handler, Service, subscribe
+from eventhub.runtime.worker import Worker
+from eventhub.testing import running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType, FrameType
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "src/eventhub"
 
 LONGEST_FILE = 400
 MOST_PARAMETERS = 8
+
+MOST_ON_THE_PATH = {"calls": 20, "functions": 15, "files": 8}
+"""From ``Worker._process`` to a handler's first line, both included: what every record costs, and a newcomer reads."""
 
 EXTRAS = {"aiosqlite", "asyncpg", "google.protobuf", "pytest", "sqlalchemy", "testcontainers"}
 
@@ -208,3 +215,72 @@ def test_all_public_names_are_exported_once() -> None:
 
     assert sorted(set(exported), key=exported.index) == exported
     assert [] == [name for name in exported if name.startswith("_") or not hasattr(eventhub, name)]
+
+
+class OrderCreated(Event, topic="orders", key="order_id"):
+    """An event as services have them."""
+
+    order_id: str
+    sku: str
+    quantity: int
+
+
+async def test_the_handler_is_near() -> None:
+    """A record takes few calls, functions and files from the worker to its handler, decoding included."""
+    path = await path_to_the_handler()
+
+    assert [] == [what for what, most in MOST_ON_THE_PATH.items() if lengths(path)[what] > most], told(path)
+
+
+async def test_a_detour_is_seen() -> None:
+    """Every call that somebody puts on the path is counted, and named in the report."""
+
+    def pass_on(handle: Handler) -> Handler:
+        async def passed(context: Context[None]) -> Sequence[Event]:
+            return await handle(context)
+
+        return passed
+
+    direct = await path_to_the_handler()
+    detour = await path_to_the_handler(*[pass_on] * 20)
+
+    assert lengths(direct)["calls"] + 20 <= lengths(detour)["calls"]
+    assert "passed" in told(detour)
+
+
+async def path_to_the_handler(*middleware: Callable[[Handler], Handler]) -> list[CodeType]:
+    """The Python functions that are called for a record on the real runtime, once its schema is known."""
+    calls: list[CodeType] = []
+    paths: list[list[CodeType]] = []
+
+    @subscribe(OrderCreated)
+    async def handle(_: OrderCreated) -> None:
+        paths.append(calls.copy())
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            if frame.f_code is Worker._process.__code__:
+                calls.clear()
+            calls.append(frame.f_code)
+
+    async with running(Service("inventory", [handle], middleware=middleware)) as hub:
+        await hub.publish(OrderCreated(order_id="o-1", sku="tea", quantity=1))
+        await hub.caught_up()
+        sys.setprofile(note)
+        try:
+            await hub.publish(OrderCreated(order_id="o-2", sku="tea", quantity=1))
+            await hub.caught_up()
+        finally:
+            sys.setprofile(None)
+    return paths[-1]
+
+
+def lengths(path: Sequence[CodeType]) -> dict[str, int]:
+    """How long a path is."""
+    return {"calls": len(path), "functions": len(set(path)), "files": len({code.co_filename for code in path})}
+
+
+def told(path: Sequence[CodeType]) -> str:
+    """The lengths of a path, and the calls one by one."""
+    steps = "".join(f"\n  {Path(code.co_filename).name} {code.co_qualname}" for code in path)
+    return f"{lengths(path)}, allowed are {MOST_ON_THE_PATH}:{steps}"

@@ -1,35 +1,9 @@
-"""What a type checker says of handlers and services; read by tests/test_typing.py, never executed."""
+"""What a type checker says of handlers; read by tests/test_typing.py, never executed."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
-from eventhub import Context, Event, Service, subscribe
-
-
-class OrderCreated(Event, topic="orders", key="order_id"):
-    """A customer has placed an order."""
-
-    order_id: str
-
-
-class StockReserved(Event, topic="stock", key="order_id"):
-    """Stock has been set aside for an order."""
-
-    order_id: str
-
-
-class Shop:
-    """What the lifespan below yields."""
-
-
-class Warehouse:
-    """What it does not yield."""
-
-
-@asynccontextmanager
-async def shop() -> AsyncIterator[Shop]:
-    """Open the shop."""
-    yield Shop()
+from eventhub import Context, Tombstone, subscribe
+from tests.typing.shop import OrderCancelled, OrderCreated, Shop, StockReserved
 
 
 @subscribe(OrderCreated)
@@ -39,26 +13,50 @@ async def reserve_stock(order: OrderCreated) -> StockReserved:
 
 
 @subscribe(OrderCreated)
-async def count_order(order: OrderCreated, context: Context[Shop]) -> None:
-    """Take the context too."""
+async def reserve_some(order: OrderCreated) -> list[StockReserved] | None:
+    """Return several events, or none."""
+    return [StockReserved(order_id=order.order_id)] if order.order_id else None
+
+
+@subscribe(OrderCreated, OrderCancelled)
+async def follow_order(order: OrderCreated | OrderCancelled) -> Sequence[StockReserved | OrderCancelled]:
+    """Take either of two events."""
+    return [order] if isinstance(order, OrderCancelled) else [StockReserved(order_id=order.order_id)]
+
+
+@subscribe(OrderCreated, Tombstone[OrderCreated])
+async def forget_order(order: OrderCreated | Tombstone[OrderCreated]) -> None:
+    """Take the end of a key too."""
 
 
 @subscribe(OrderCreated)
-async def count_pallets(order: OrderCreated, context: Context[Warehouse]) -> None:
-    """Ask for another state."""
+async def count_order(order: OrderCreated, context: Context[Shop]) -> None:
+    """Know the state's type."""
+    context.state.name.upper()
+    context.state.address  # E: attr-defined / reportAttributeAccessIssue
 
 
-async def test_the_logic() -> None:
+async def test_the_logic(context: Context[Shop]) -> None:
     """A handler is still the function that it was."""
     reserved = await reserve_stock(OrderCreated(order_id="o-1"))
     reserved.order_id.upper()
     reserved.sku  # E: attr-defined / reportAttributeAccessIssue
+    await follow_order(OrderCancelled(order_id="o-1", reason="too late"))
+    await count_order(OrderCreated(order_id="o-1"), context)
     await reserve_stock(StockReserved(order_id="o-1"))  # E: arg-type / reportArgumentType
+    await reserve_stock(OrderCreated(order_id="o-1"), context)  # E: call-arg / reportCallIssue
+    await count_order(OrderCreated(order_id="o-1"))  # E: call-arg / reportCallIssue
+    await follow_order(StockReserved(order_id="o-1"))  # E: arg-type / reportArgumentType
 
 
 @subscribe(OrderCreated)  # E: arg-type / reportArgumentType
 async def takes_the_wrong_event(stock: StockReserved) -> None:
     """Take what was not subscribed to."""
+
+
+@subscribe(OrderCreated, OrderCancelled)  # E: arg-type / reportArgumentType
+async def takes_one_of_two(order: OrderCreated) -> None:
+    """Take only the first of the events that were subscribed to."""
 
 
 @subscribe(OrderCreated)  # E: arg-type / reportArgumentType
@@ -72,10 +70,17 @@ async def returns_no_event(order: OrderCreated) -> int:
     return 1
 
 
-async def plain(order: OrderCreated) -> None:
-    """Lack the decorator."""
+@subscribe(OrderCreated)  # E: type-var / reportArgumentType
+async def returns_no_events(order: OrderCreated) -> list[str]:
+    """Return what nobody can publish."""
+    return [order.order_id]
 
 
-Service("inventory", [reserve_stock, count_order], lifespan=shop)
-Service("inventory", [count_pallets], lifespan=shop)  # E: arg-type / reportArgumentType
-Service("inventory", [plain])  # E: list-item / reportArgumentType
+@subscribe(OrderCreated)  # E: arg-type / reportArgumentType
+async def asks_for_more(order: OrderCreated, context: Context[Shop], stock: StockReserved) -> None:
+    """Ask for what nobody gives."""
+
+
+@subscribe(str)  # E: type-var / reportArgumentType
+async def takes_no_event(order: str) -> None:
+    """Take what is no event."""

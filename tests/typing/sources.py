@@ -1,0 +1,39 @@
+"""What a type checker says of sources; read by tests/test_typing.py, never executed."""
+
+from collections.abc import AsyncIterator
+
+from eventhub import SourceContext, produces
+from tests.typing.shop import OrderCancelled, OrderCreated, Shop, StockReserved
+
+
+@produces(OrderCreated)
+async def incoming_orders() -> AsyncIterator[OrderCreated]:
+    """Yield an event."""
+    yield OrderCreated(order_id="o-1")
+
+
+@produces(OrderCreated, OrderCancelled)
+async def incoming_changes(context: SourceContext[Shop]) -> AsyncIterator[OrderCreated | OrderCancelled]:
+    """Yield either of two, and know the state's type."""
+    yield OrderCreated(order_id=context.state.name)
+    context.state.address  # E: attr-defined / reportAttributeAccessIssue
+
+
+async def test_the_logic() -> None:
+    """A source is still the generator that it was."""
+    async for order in incoming_orders():
+        order.order_id.upper()
+        order.sku  # E: attr-defined / reportAttributeAccessIssue
+    incoming_orders(1)  # E: call-arg / reportCallIssue
+
+
+@produces(OrderCreated)  # E: arg-type / reportArgumentType
+async def yields_another_event() -> AsyncIterator[StockReserved]:
+    """Yield what was not declared."""
+    yield StockReserved(order_id="o-1")
+
+
+@produces(OrderCreated)  # E: arg-type / reportArgumentType
+async def returns_one() -> OrderCreated:
+    """Return where one yields."""
+    return OrderCreated(order_id="o-1")
