@@ -10,14 +10,23 @@ class Operation(StrEnum):
     """What a client asks of the broker."""
 
     SEND = "send"
+    """To write records; a client's sends come one after the other."""
     POLL = "poll"
+    """To fetch records; asked once a poll, not again while it waits."""
     COMMIT = "commit"
+    """To store positions."""
     COMMITTED = "committed"
+    """To look the group's positions up."""
     OFFSETS = "offsets"
+    """To look the ends of partitions up."""
     JOIN = "join"
+    """To take a place in the next generation."""
     HEARTBEAT = "heartbeat"
+    """To keep the session, and to hear whether the generation is over."""
     LEAVE = "leave"
+    """To give the place up."""
     ADMIN = "admin"
+    """Whatever is asked of the administration, by the client ``admin``."""
 
 
 class Faults(Protocol):
