@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka.structs import BrokerMetadata
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, TopicInfo
 from eventhub.brokers.kafka import KafkaBroker
+from eventhub.brokers.kafka.admin import KafkaAdmin
+from eventhub.brokers.kafka.options import client_options
 from eventhub.errors import AuthorizationFailed, BrokerError, PublishRefused
 from eventhub.record import ProducerRecord, TopicPartition
+from eventhub.settings import Security
 from eventhub.testing.conformance.brokers.reader import send, unique
-from eventhub.testing.kafka import ADMIN, Acl, KafkaOptions, Operation, Resource, Security, User, kafka
+from eventhub.testing.kafka import ADMIN, Acl, KafkaOptions, Operation, Resource, User, kafka
+from eventhub.testing.kafka import Security as ClusterSecurity
 from tests.brokers.kafka.helpers import Member, as_user, own_cluster, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
@@ -110,18 +115,37 @@ async def test_new_topic_is_known_to_every_node() -> None:
 async def test_questions_are_answered_again_after_a_restart() -> None:
     """While the broker is down a question is an error; when it is back it is answered, without a new start."""
     async with own_cluster() as (cluster, broker):
+        admin = _quick_admin(broker)
+        await admin.start()
         await cluster.nodes[0].kill()
-        with pytest.raises(BrokerError, match="listing topics"):
-            await broker.admin.topics()
+        with pytest.raises(BrokerError, match=r"listing topics: gave up after 0\.5 s"):
+            await admin.topics()
         await cluster.nodes[0].start()
-        await broker.admin.create_topics([NewTopic("orders")])
+        await admin.create_topics([NewTopic("orders")])
+        topics = await admin.topics()
+        await admin.stop()
 
-        assert ["orders"] == list(await broker.admin.topics())
+    assert ["orders"] == list(topics)
+
+
+async def test_brokers_that_moved_are_found_again(broker: KafkaBroker, topic: str) -> None:
+    """When none of the brokers that it knows is there any longer, the URL is asked where they are now."""
+    admin = _quick_admin(broker)
+    await admin.start()
+    assert admin._client is not None
+    await admin._client.close()
+    admin._client.cluster._brokers = {1: BrokerMetadata(1, "127.0.0.1", 1, None)}
+    with pytest.raises(BrokerError):
+        await admin.describe([topic])
+    topics = await admin.describe([topic])
+    await admin.stop()
+
+    assert [topic] == list(topics)
 
 
 async def test_missing_right_is_named() -> None:
     """A topic that one may not see is not called missing, and settings that one may not read have defaults."""
-    options = KafkaOptions(security=Security.SCRAM, users=(CLERK,))
+    options = KafkaOptions(security=ClusterSecurity.SCRAM, users=(CLERK,))
     async with kafka(options) as cluster, running(as_user(cluster, CLERK)) as clerk:
         async with running(as_user(cluster, ADMIN)) as admin:
             await admin.admin.create_topics([NewTopic("orders", compacted=True)])
@@ -136,3 +160,8 @@ async def test_missing_right_is_named() -> None:
 
     assert ("topic", "group") == (hidden.value.resource, foreign.value.resource)
     assert {"orders": TopicInfo("orders", 1)} == seen
+
+
+def _quick_admin(broker: KafkaBroker) -> KafkaAdmin:
+    """An administration that does not wait long for an answer."""
+    return KafkaAdmin(client_options(broker.url, Security(), {}).admin, timeout=0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
@@ -12,7 +12,7 @@ import pytest
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata
 from eventhub.brokers.kafka import KafkaBroker
-from eventhub.errors import AuthorizationFailed, BrokerError, CommitFailed
+from eventhub.errors import AuthorizationFailed, BrokerError, CommitFailed, OffsetOutOfRange
 from eventhub.record import ProducerRecord, TopicPartition
 from eventhub.testing.conformance.brokers.reader import DEADLINE, send, unique
 from eventhub.testing.kafka import ADMIN, Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security, User, kafka
@@ -34,6 +34,20 @@ class FailingMember(Member):
         raise ZeroDivisionError(msg)
 
 
+class HastyMember(Member):
+    """A member that polls before it has sought."""
+
+    def __init__(self, broker: KafkaBroker, topics: Sequence[str], group: str) -> None:
+        super().__init__(broker, topics, group)
+        self.early: list[object] = []
+
+    async def on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Poll, then take over."""
+        for _ in range(3):
+            self.early.append(await self.consumer.poll(partitions, max_records=10, timeout=0.2))
+        await super().on_assigned(partitions)
+
+
 async def test_members_in_one_process_keep_their_partitions(broker: KafkaBroker) -> None:
     """The assignor moves as few partitions as it must, although the client keeps its state on a class."""
     topic, group = unique("topic"), unique("group")
@@ -52,6 +66,77 @@ async def test_members_in_one_process_keep_their_partitions(broker: KafkaBroker)
             await member.consumer.stop()
 
     assert [0, 6, 4, 3] == moved
+
+
+async def test_record_that_was_taken_over_a_rebalance_comes_again(broker: KafkaBroker, topic: str) -> None:
+    """A poll that began before a rebalance may not keep what it finds after it."""
+    members = [Member(broker, [topic], group) for group in [unique("group")] * 2]
+    first, second = members
+    async with running(first.consumer), running(broker.producer()) as producer:
+        # Without a commit the client would miss the position of its new assignment, and end the poll with that.
+        await first.consumer.commit(dict.fromkeys(first.owned, OffsetAndMetadata(0)))
+        before = asyncio.ensure_future(first.poll(DEADLINE))
+        async with running(second.consumer):
+            await until(lambda: len(first.owned) == len(second.owned) == 1)
+            [partition] = first.owned
+            await send(producer, ProducerRecord(topic, None, b"value", partition=partition.partition))
+            polled = await before or await first.poll(DEADLINE)
+
+    assert [b"value"] == [record.value for record in polled[partition]]
+
+
+async def test_nothing_is_polled_before_the_listener_has_its_say(broker: KafkaBroker, topic: str) -> None:
+    """The client has the committed position at once; a poll waits until the listener has sought its own."""
+    group = unique("group")
+    async with running(broker.producer()) as producer:
+        await send(producer, *[ProducerRecord(topic, None, b"value", partition=0)] * 2)
+    member = Member(broker, [topic], group)
+    async with running(member.consumer):
+        await member.consumer.commit(dict.fromkeys(member.owned, OffsetAndMetadata(0)))
+    hasty = HastyMember(broker, [topic], group)
+    async with running(hasty.consumer):
+        polled = await hasty.poll(DEADLINE)
+
+    assert [{}, {}, {}] == hasty.early
+    assert 2 == len(polled[TopicPartition(topic, 0)])
+
+
+async def test_one_poll_takes_its_share_from_each_partition(broker: KafkaBroker, topic: str) -> None:
+    """A partition with much to read does not keep the others waiting, and what one leaves the other gets."""
+    async with running(broker.producer()) as producer:
+        full = [ProducerRecord(topic, None, b"value", partition=0)] * 20
+        await send(producer, *full, *[ProducerRecord(topic, None, b"value", partition=1)] * 7)
+    member = Member(broker, [topic])
+    shares = []
+    async with running(member.consumer):
+        await until(lambda: len(_read_ahead(member)) == 2)
+        for _ in range(2):
+            polled = await member.consumer.poll(member.owned, max_records=10, timeout=1)
+            shares.append([len(polled[TopicPartition(topic, number)]) for number in range(2)])
+
+    assert [[5, 5], [8, 2]] == shares
+
+
+async def test_error_of_one_partition_costs_no_record_of_another(broker: KafkaBroker, topic: str) -> None:
+    """Records that were taken before an error are returned, and the error comes with the next poll."""
+    lost, sound = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    async with running(broker.producer()) as producer:
+        await send(producer, *[ProducerRecord(topic, None, b"value", partition=1)] * 2)
+    member = Member(broker, [topic])
+    polled, errors = [], []
+    async with running(member.consumer):
+        for turn in range(2):  # each of them is the first to be asked, once
+            member.consumer.seek(lost, 1000)
+            member.consumer.seek(sound, turn)
+            await until(lambda: {lost, sound} <= _read_ahead(member))
+            for _ in range(2):
+                try:
+                    polled += [record.offset for record in (await member.poll()).get(sound, ())]
+                except OffsetOutOfRange as error:
+                    errors.append(error.positions)
+
+    assert [0, 1, 1] == polled
+    assert [{lost: 1000}] * 2 == errors
 
 
 async def test_fault_of_the_listener_is_told(broker: KafkaBroker, topic: str) -> None:
@@ -220,6 +305,12 @@ async def test_topic_that_may_not_be_seen_is_told_at_start() -> None:
         await cluster.revoke(READ_TOPIC)
         with pytest.raises(AuthorizationFailed, match="orders"):
             await Member(broker, ["orders"], "shop").consumer.start()
+
+
+def _read_ahead(member: Member) -> AbstractSet[TopicPartition]:
+    """The partitions of which something waits in the client to be polled."""
+    assert member.consumer._client is not None
+    return {TopicPartition(*partition) for partition in member.consumer._client._fetcher._records}
 
 
 @asynccontextmanager

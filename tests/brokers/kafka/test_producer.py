@@ -15,15 +15,16 @@ from structlog.testing import capture_logs
 
 from eventhub.brokers.base import NewTopic, Outcome, Producer
 from eventhub.brokers.kafka import KafkaBroker
+from eventhub.brokers.kafka.consumer import KafkaConsumer
 from eventhub.brokers.kafka.options import client_options
 from eventhub.brokers.kafka.producer import MAX_PENDING, KafkaProducer
 from eventhub.errors import AuthorizationFailed, PublishRefused, PublishUncertain
-from eventhub.record import ProducerRecord, RecordMetadata
+from eventhub.record import ProducerRecord, RecordMetadata, TopicPartition
 from eventhub.settings import Security
 from eventhub.testing.conformance.brokers.reader import DEADLINE, send, unique
 from eventhub.testing.kafka import ADMIN, Acl, KafkaOptions, Operation, Resource, User, kafka
 from eventhub.testing.kafka import Security as ClusterSecurity
-from tests.brokers.kafka.helpers import as_user, own_cluster, read_all, running, until
+from tests.brokers.kafka.helpers import Member, as_user, own_cluster, read_all, running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
 
@@ -248,19 +249,44 @@ async def test_stop_does_not_wait_for_a_silent_broker() -> None:
 
 
 async def test_more_than_fits_waits_in_front() -> None:
-    """A silent broker does not make the process grow: senders wait until there is room."""
+    """A silent broker does not make the process grow: senders wait for room, who came first goes first."""
     async with own_cluster() as (cluster, broker), running(broker.producer()) as producer:
         await broker.admin.create_topics([NewTopic("orders")])
         await send(producer, ProducerRecord("orders", b"key", b""))
         await cluster.nodes[0].pause()
         async with asyncio.TaskGroup() as tasks:
-            sent = tasks.create_task(producer.send([ProducerRecord("orders", b"key", b"")] * (MAX_PENDING + 5000)))
+            for value in (b"first", b"second"):
+                tasks.create_task(send(producer, *[ProducerRecord("orders", b"key", value)] * (MAX_PENDING - 5000)))
             await until(lambda: producer._pending >= MAX_PENDING)
             pending = producer._pending
             await cluster.nodes[0].resume()
+        written = [value for value, _ in itertools.groupby(await _values(broker, "orders"))]
 
     assert MAX_PENDING == pending
-    assert {RecordMetadata} == {type(outcome) for outcome in sent.result()}
+    assert [b"", b"first", b"second"] == written
+
+
+async def test_healthy_partitions_settle_before_the_producer_is_replaced() -> None:
+    """What is under way to another node is waited for, so that it is not written twice."""
+    async with kafka(KafkaOptions(nodes=3)) as cluster, running(KafkaBroker(f"kafka://{cluster.bootstrap}")) as broker:
+        await broker.admin.create_topics([NewTopic("orders", 3)])
+        async with running(broker.producer()) as producer, running(Member(broker, ["orders"]).consumer) as consumer:
+            healthy = next(number for number in range(3) if 2 == _leader(consumer, number))
+            poisoned = next(number for number in range(3) if 1 == _leader(consumer, number))
+            await send(producer, *[ProducerRecord("orders", None, b"", partition=number) for number in range(3)])
+            await _configure(broker, "orders", {"max.message.bytes": "1000"})
+            await cluster.nodes[1].pause()
+            async with asyncio.TaskGroup() as tasks:
+                slow = tasks.create_task(_send(producer, ProducerRecord("orders", None, b"slow", partition=healthy)))
+                large = ProducerRecord("orders", None, b"x" * 5000, partition=poisoned)
+                refused = tasks.create_task(_send(producer, large))
+                await until(lambda: producer._session is None)
+                await cluster.nodes[1].resume()
+        written = [value for value in await _values(broker, "orders") if value]
+
+    assert [PublishRefused] == [type(outcome) for outcome in refused.result()]
+    assert [RecordMetadata] == [type(outcome) for outcome in slow.result()]
+    assert [b"slow"] == written
 
 
 async def test_right_to_write_that_is_lost_and_given_back_heals() -> None:
@@ -279,6 +305,13 @@ async def test_right_to_write_that_is_lost_and_given_back_heals() -> None:
 
     assert [AuthorizationFailed] * 3 == [type(outcome) for outcome in outcomes]
     assert RecordMetadata("orders", 0, 1) == written
+
+
+def _leader(consumer: KafkaConsumer, partition: int) -> int:
+    """The node that a partition is written to."""
+    assert consumer._client is not None
+    leader: int = consumer._client._client.cluster.leader_for_partition(TopicPartition("orders", partition))
+    return leader
 
 
 async def _lower_limit(broker: KafkaBroker, producer: Producer) -> str:

@@ -37,7 +37,6 @@ from eventhub.record import TopicPartition
 T = TypeVar("T")
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds that one question may take, all attempts together."""
 
 _BACK_OFF = 0.1
 _REACH_TIMEOUT = 5.0
@@ -55,9 +54,10 @@ _NO_REPLICAS: list[tuple[int, list[int]]] = []
 class KafkaAdmin:
     """One connection to the cluster for questions, opened when the first is asked."""
 
-    def __init__(self, connection: Mapping[str, Any]) -> None:
-        """Remember how to connect."""
+    def __init__(self, connection: Mapping[str, Any], *, timeout: float = ANSWER_TIMEOUT) -> None:
+        """Remember how to connect; a question may take ``timeout`` seconds, all attempts together."""
         self._connection = connection
+        self._timeout = timeout
         self._client: AIOKafkaClient | None = None
         self._opening = asyncio.Lock()
 
@@ -121,7 +121,7 @@ class KafkaAdmin:
         """Ask until there is an answer, an error that will not pass, or no time left."""
         last: BaseException = TimeoutError()
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 while True:
                     client = await self._cluster(doing)
                     try:
@@ -133,7 +133,7 @@ class KafkaAdmin:
                     await asyncio.sleep(_BACK_OFF)
         except TimeoutError:
             await self.stop()  # the brokers that it knows may have moved; the next question starts at the URL again
-            raise translate(last, f"{doing}: gave up after {ANSWER_TIMEOUT:g} s") from last
+            raise translate(last, f"{doing}: gave up after {self._timeout:g} s") from last
 
     async def _cluster(self, doing: str) -> AIOKafkaClient:
         async with self._opening:
