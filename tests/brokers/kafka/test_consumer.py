@@ -198,6 +198,24 @@ async def test_commit_of_a_foreign_partition_fails(broker: KafkaBroker, topic: s
             await member.consumer.commit({TopicPartition(topic, 99): OffsetAndMetadata(1)})
 
 
+async def test_commit_that_is_under_way_does_not_outlive_its_assignment(broker: KafkaBroker, topic: str) -> None:
+    """The client would try it again as the next generation, and move a position that belongs to another member."""
+    first, second = (Member(broker, [topic], group) for group in [unique("group")] * 2)
+    async with running(first.consumer):
+        offsets = dict.fromkeys(first.owned, OffsetAndMetadata(7))
+        assert first.consumer._client is not None
+        async with first.consumer._client._coordinator._commit_lock:  # the client is busy with another
+            late = asyncio.ensure_future(first.consumer.commit(offsets))
+            await asyncio.wait([late], timeout=0)
+            async with running(second.consumer):
+                await until(lambda: len(first.owned) == len(second.owned) == 1)
+        with pytest.raises(CommitFailed, match="revoked meanwhile"):
+            await late
+        committed = await first.consumer.committed(offsets)
+
+    assert dict.fromkeys(offsets) == committed
+
+
 async def test_silence_grows_while_the_broker_does_not_answer() -> None:
     """On a quiet topic only the age of the last answer tells a healthy consumer from a dead one."""
     async with own_cluster() as (cluster, broker):

@@ -20,8 +20,8 @@ from aiokafka.errors import IllegalStateError
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka.admin import KafkaAdmin
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
-from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translated
-from eventhub.errors import BrokerError
+from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
+from eventhub.errors import BrokerError, CommitFailed
 from eventhub.record import Record, TopicPartition
 
 log = structlog.get_logger()
@@ -63,6 +63,7 @@ class KafkaConsumer:
         self._epoch = 0
         self._settled = asyncio.Event()
         self._broken: BaseException | None = None
+        self._commits: set[asyncio.Timeout] = set()
         # Changed by poll alone.
         self._waiting: asyncio.Task[Mapping[ClientPartition, list[Any]]] | None = None
         self._waiting_epoch = 0
@@ -158,14 +159,20 @@ class KafkaConsumer:
         """
         client = self._connected()
         stored = {ClientPartition(*partition): ClientOffset(*offset) for partition, offset in offsets.items()}
+        limit = asyncio.timeout(COMMIT_TIMEOUT)
         try:
-            with translated(f"committing offsets of group {self._group}"):
-                async with asyncio.timeout(COMMIT_TIMEOUT):
-                    await client.commit(stored)
-        except BrokerError:
+            async with limit:
+                self._commits.add(limit)
+                await client.commit(stored)
+        except FOREIGN as error:
             # The last attempt goes on behind a shield; nobody is to hear of its end.
             await end_tasks(tasks_of(client._coordinator, "_do_commit_offsets"))  # noqa: SLF001
-            raise
+            if limit not in self._commits:
+                msg = f"committing offsets of group {self._group}: the partitions were revoked meanwhile"
+                raise CommitFailed(msg) from error
+            raise translate(error, f"committing offsets of group {self._group}") from error
+        finally:
+            self._commits.discard(limit)
 
     async def committed(
         self, partitions: Collection[TopicPartition]
@@ -306,6 +313,14 @@ class KafkaConsumer:
         except Exception as error:  # noqa: BLE001 - the client would only log it and go on
             self._broken = error
         self._owned = {}
+        self._end_commits()
+
+    def _end_commits(self) -> None:
+        """End the commits under way: the client would try them again as the next generation, which counts."""
+        for limit in self._commits:
+            if not limit.expired():
+                limit.reschedule(0)
+        self._commits.clear()
 
     async def _assigned(self, partitions: AbstractSet[ClientPartition]) -> None:
         if self._stopped.is_set():
