@@ -50,4 +50,4 @@ async def test_a_service_that_ends_by_itself_ends_the_run(setup: Setup, monkeypa
     first = ended.value.exceptions[0]
     assert isinstance(first, ServiceEnded)
     assert "service ended with exit code 1" in str(first)
-    assert "perhaps" in str(first)
+    assert "EVENTHUB_TLS" in str(first)

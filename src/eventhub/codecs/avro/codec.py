@@ -5,6 +5,7 @@ What was written is read with the schema of its writer; pydantic then fills in d
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from eventhub.codecs.avro.interpreted import interpreted_decoder, interpreted_encoder
@@ -14,6 +15,7 @@ from eventhub.codecs.base import Decode, Encode
 from eventhub.errors import DeclarationError, InvalidSchema
 from eventhub.event import Event
 from eventhub.registry.base import Schema
+from eventhub.registry.compatibility import problems
 
 
 class AvroCodec:
@@ -49,6 +51,11 @@ class AvroCodec:
         return declared.name if isinstance(declared, Record) else ""
 
     def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
-        """Why the event class could not read what was written with a schema."""
-        del event, schema
-        return ()
+        """Why the event class could not read what was written with a schema (Avro's rules for readers and writers).
+
+        The name of the event itself is no reason: which class reads a schema was decided before.
+        """
+        reader = json.loads(self.schema(event).text)
+        if name := self.name(schema):
+            reader["aliases"] = [*reader.get("aliases", ()), name]
+        return problems(Schema(json.dumps(reader)), schema)
