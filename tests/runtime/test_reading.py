@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.memory.consumer import MemoryConsumer
 from eventhub.errors import BrokerError, CommitFailed
 from eventhub.record import ProducerRecord, Record, TopicPartition
+from eventhub.runtime.offset_map import OffsetMap, encode_map
 from eventhub.runtime.reading import Reading
 from eventhub.testing.waiting import until
 
@@ -233,6 +235,22 @@ async def test_foreign_metadata_is_no_memory() -> None:
     broker._cluster.group("run").committed[FIRST] = OffsetAndMetadata(1, "eh1:not a map")
 
     assert [1, 2, 3] == [record.offset for record in await read(run(broker))]
+
+
+async def test_there_is_always_room_for_fewer_gaps() -> None:
+    """Where what is remembered fills a commit, older records can still be settled."""
+    random = Random(1)  # noqa: S311 - seeded, not secret
+    gaps = frozenset(random.sample(range(23_000), 11_500))
+    text = encode_map(OffsetMap(min(gaps), 23_000, gaps)) or ""
+    broker = await broker_with(100)
+    broker.skip_offsets(FIRST, 24_000)
+    broker._cluster.group("run").committed[FIRST] = OffsetAndMetadata(min(gaps), text)
+    async with run(broker) as reading:
+        batch = await anext(reading.batches(100))
+        older = reading.has_room(batch)
+
+    assert len(text) > 3072
+    assert older
 
 
 async def test_a_topic_without_a_share_is_not_read() -> None:
