@@ -36,6 +36,17 @@ def pytest_make_collect_report() -> Collects:
     return _refuse_skip((yield))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line a reason how many tests were skipped, and where they stand."""
+    skipped: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped.setdefault(reason.removeprefix("Skipped: "), []).append(report.nodeid.partition("::")[0])
+    for reason, files in skipped.items():
+        places = ", ".join(dict.fromkeys(files))
+        terminalreporter.write_line(f"skipped {len(files)} tests, since {reason}. They stand in {places}")
+
+
 def _refuse_skip(report: Report) -> Report:
     """The report, failed if it says skipped and ``CI`` is set."""
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):

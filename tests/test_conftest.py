@@ -58,3 +58,12 @@ def test_a_skipped_module_fails_in_ci(
     result = suite.runpytest()
 
     assert outcomes == result.parseoutcomes()
+
+
+def test_all_that_was_skipped_for_one_reason_is_said_in_one_line(suite: pytest.Pytester) -> None:
+    """The line has the number, the reason and the files."""
+    suite.makepyfile(SKIPPING + "\n\n" + SKIPPING.replace("test_of_a_broker", "test_of_another"))
+
+    result = suite.runpytest()
+
+    result.stdout.fnmatch_lines(["skipped 2 tests, since no broker. They stand in test_all_that_was_skipped*.py"])
