@@ -10,13 +10,12 @@ from pydantic.fields import FieldInfo
 
 from eventhub.codecs.avro.unions import record_name
 from eventhub.errors import DeclarationError
-from eventhub.event import Event
 
 _ENCODED: tuple[type, ...] = (EncodedBytes, EncodedStr, cast("type", pydantic.Json))
 
 
-def models(event: type[Event]) -> dict[str, type[BaseModel]]:
-    """The classes of models within an event class, itself included, by the names of their records."""
+def models(event: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The classes of models within a class, itself included, by the names of their records."""
     found: dict[str, type[BaseModel]] = {}
     _collect(event, found)
     return found

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from eventhub.codecs.avro.decoder import compiled_decoder
+from eventhub.codecs.avro.encoder import NotCompilable, compiled_encoder
 from eventhub.codecs.avro.interpreted import interpreted_decoder, interpreted_encoder
-from eventhub.codecs.avro.schema import avro_schema
+from eventhub.codecs.avro.schema import avro_schema, avro_type
 from eventhub.codecs.avro.types import Record, parse
 from eventhub.codecs.base import Decode, Encode
 from eventhub.errors import DeclarationError, InvalidSchema
@@ -34,7 +36,10 @@ class AvroCodec:
     def encoder(self, event: type[Event], schema: Schema, prefix: bytes) -> Encode:
         """A function that writes events of a class with a schema, after a fixed prefix."""
         declared = parse(schema.text)
-        return interpreted_encoder(event, declared, prefix)
+        try:
+            return compiled_encoder(event, declared, prefix)
+        except NotCompilable:
+            return interpreted_encoder(event, declared, prefix)
 
     def decoder(self, event: type[Event], schema: Schema) -> Decode:
         """A function that reads what a writer wrote with its schema into an event of a class.
@@ -43,7 +48,11 @@ class AvroCodec:
             InvalidSchema: If the writer's schema is none, or larger or deeper than allowed.
         """
         written = parse(schema.text)
-        return interpreted_decoder(event, written, parse(avro_schema(event)))
+        wanted = avro_type(event)
+        try:
+            return compiled_decoder(event, written, wanted)
+        except NotCompilable:
+            return interpreted_decoder(event, written, wanted)
 
     def name(self, schema: Schema) -> str:
         """The full name of the record that a schema describes; empty for what is no record."""

@@ -13,13 +13,35 @@ from io import BytesIO
 from typing import Any, cast
 
 import fastavro
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, ValidationError
 
-from eventhub.codecs.avro.resolution import counterpart, meaning, source_field, validated
-from eventhub.codecs.avro.text import strip_logical, text
+from eventhub.codecs.avro.binary import left_over
+from eventhub.codecs.avro.resolution import (
+    chooses_record,
+    chosen,
+    counterpart,
+    meaning,
+    reasons,
+    source_field,
+    symbols_read,
+    validator,
+)
+from eventhub.codecs.avro.text import BOXED, strip_logical, text
 from eventhub.codecs.avro.types import Array, AvroType, Enumeration, Fixed, Map, Primitive, Record, Union, simple_name
 from eventhub.codecs.avro.unions import branch_index
-from eventhub.codecs.avro.values import Misfit, UnknownSymbol, value_reader, value_writer, write_text
+from eventhub.codecs.avro.values import (
+    Misfit,
+    UnknownSymbol,
+    as_mapping,
+    as_model,
+    as_sequence,
+    misfit,
+    unwrapped,
+    value_reader,
+    value_writer,
+    write_fixed,
+    write_text,
+)
 from eventhub.codecs.base import Decode, Encode
 from eventhub.codecs.models import models, wire_names
 from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
@@ -61,26 +83,27 @@ def interpreted_decoder(event: type[Event], written: AvroType, wanted: AvroType)
         raise InvalidSchema(msg)
     convert = _reader(written, wanted, models(event))
     plain = fastavro.parse_schema(json.loads(text(strip_logical(written))))
+    validate = validator(event)
 
     def decode(value: bytes, start: int) -> Event:
         body = BytesIO(value)
         body.seek(start)
         try:
             datum = fastavro.schemaless_reader(body, plain, None, return_named_type=True)
-            found = datum if convert is None else convert(datum)
+            if body.tell() != len(value):
+                left_over(len(value) - body.tell())
+            return cast("Event", validate(datum if convert is None else convert(datum)))
+        except ValidationError as error:
+            raise SchemaMismatch(reasons(event.__name__, error)) from error
         except UnknownSymbol as error:
             msg = f"{event.__name__}.{error}"
             raise SchemaMismatch(msg) from error
         except Misfit as error:
-            msg = f"{event.__name__}.{error}"
+            msg = f"{event.__name__}{'.' if error.path else ': '}{error}"
             raise DecodeError(msg) from error
         except (ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError) as error:
             msg = f"{event.__name__}: bytes are not what their schema promises: {str(error) or type(error).__name__}"
             raise DecodeError(msg) from error
-        if body.tell() != len(value):
-            msg = f"{event.__name__}: {len(value) - body.tell()} bytes are left after the event"
-            raise DecodeError(msg)
-        return cast("Event", validated(event, found))
 
     return decode
 
@@ -104,37 +127,34 @@ def _writer(declared: AvroType, made: dict[str, Convert] | None = None) -> Conve
         return _record_writer(declared, made)
     if isinstance(declared, Array):
         items = _writer(declared.items, made)
-        return lambda value: [_at(f"[{place}]", items, entry) for place, entry in enumerate(_root(value))]
+        return lambda value: [_at(f"[{place}]", items, entry) for place, entry in enumerate(as_sequence(value))]
     if isinstance(declared, Map):
         values = _writer(declared.values, made)
         return lambda value: {
-            write_text(key): _at(f"[{key!r:.50}]", values, entry) for key, entry in _root(value).items()
+            write_text(key): _at(f"[{key!r:.50}]", values, entry) for key, entry in as_mapping(value).items()
         }
     if isinstance(declared, Union):
         return _union_writer(declared, [_writer(branch, made) for branch in declared.branches])
     if isinstance(declared, Enumeration):
         return _enum_writer(declared)
     if isinstance(declared, Fixed):
-        return _fixed_writer(declared)
+        return lambda value: write_fixed(unwrapped(value), declared.name, declared.size, declared.logical)
     if declared.kind == "null":
         return _null
     write = value_writer(declared.kind, declared.logical)
-    return lambda value: write(_root(value))
+    return lambda value: write(unwrapped(value))
 
 
 def _record_writer(record: Record, made: dict[str, Convert]) -> Convert:
     if record.name in made:
         return lambda value: made[record.name](value)  # noqa: PLW0108 - not made yet where a record contains itself
     fields: list[tuple[str, Convert]] = []
-    made[record.name] = write = lambda value: _fields_of(_root(value), fields, record)
+    made[record.name] = write = lambda value: _fields_of(as_model(value), fields, record)
     fields.extend((entry.name, _writer(entry.type, made)) for entry in record.fields)
     return write
 
 
-def _fields_of(value: object, fields: Sequence[tuple[str, Convert]], record: Record) -> dict[str, Any]:
-    if not isinstance(value, BaseModel):
-        msg = f"{type(value).__name__} is no {simple_name(record.name)}"
-        raise Misfit(msg)
+def _fields_of(value: BaseModel, fields: Sequence[tuple[str, Convert]], record: Record) -> dict[str, Any]:
     names, held = _names_on_wire(type(value)), value.__dict__
     written = {}
     defaults = {entry.name for entry in record.fields if entry.has_default}
@@ -154,20 +174,29 @@ def _names_on_wire(model: type[BaseModel]) -> Mapping[str, str]:
 
 
 def _union_writer(union: Union, writers: Sequence[Convert]) -> Convert:
-    """Write a branch chosen by class; named types are told to fastavro, which would try them in turn."""
-    names = [getattr(branch, "name", None) for branch in union.branches]
+    """Write the branch of a value's class; fastavro is told which, and would try them in turn otherwise."""
+    kinds = [_branch_kind(branch) for branch in union.branches]
 
-    def write(value: object) -> Any:
+    def write(value: object) -> tuple[str, Any]:
         index = branch_index(union, value)
-        name = names[index]
-        return writers[index](value) if name is None else (name, writers[index](value))
+        written = writers[index](value)
+        return kinds[index], {BOXED: written} if kinds[index] == BOXED else written
 
     return write
 
 
+def _branch_kind(branch: AvroType) -> str:
+    """What fastavro calls a branch of a union; no two have the same."""
+    if isinstance(branch, (Record, Enumeration, Fixed)):
+        return branch.name
+    if isinstance(branch, Primitive) and branch.kind == "int":
+        return BOXED
+    return branch.kind if isinstance(branch, Primitive) else type(branch).__name__.lower()
+
+
 def _enum_writer(declared: Enumeration) -> Convert:
     def write(value: object) -> str:
-        symbol = write_text(_root(value))
+        symbol = write_text(unwrapped(value))
         if symbol not in declared.symbols:
             msg = f"{symbol!r:.100} is no symbol of {declared.name}: {', '.join(declared.symbols)}"
             raise Misfit(msg)
@@ -176,32 +205,9 @@ def _enum_writer(declared: Enumeration) -> Convert:
     return write
 
 
-def _fixed_writer(declared: Fixed) -> Convert:
-    convert = value_writer("fixed", declared.logical)
-    is_decimal = declared.logical is not None and declared.logical.name == "decimal"
-
-    def write(value: object) -> bytes:
-        raw: bytes = convert(_root(value))
-        if is_decimal and len(raw) < declared.size:
-            raw = (b"\xff" if raw[0] & 0x80 else b"\x00") * (declared.size - len(raw)) + raw
-        if len(raw) != declared.size:
-            msg = f"{len(raw)} bytes where {declared.name} takes {declared.size}"
-            raise Misfit(msg)
-        return raw
-
-    return write
-
-
 def _null(value: object) -> None:
-    if _root(value) is not None:
-        msg = f"{type(value).__name__} is no None"
-        raise Misfit(msg)
-
-
-def _root(value: Any) -> Any:
-    while isinstance(value, RootModel):
-        value = value.root
-    return value
+    if unwrapped(value) is not None:
+        raise misfit(value, "None")
 
 
 def _at(step: str, convert: Convert, value: object) -> Any:
@@ -216,38 +222,45 @@ def _reader(written: AvroType, wanted: AvroType | None, known: Models) -> Conver
 
     What the class does not want is dropped; what it wants as another logical type is read as that.
     """
-    if isinstance(written, Record):
-        return _record_reader(written, wanted, known)
     if isinstance(written, Union):
         return _union_reader(written, wanted, known)
-    if isinstance(written, Array):
-        items = _reader(written.items, wanted.items if isinstance(wanted, Array) else None, known)
-        if items is None:
-            return None
-        return lambda datum: [_at(f"[{place}]", items, entry) for place, entry in enumerate(datum)]
-    if isinstance(written, Map):
-        values = _reader(written.values, wanted.values if isinstance(wanted, Map) else None, known)
-        if values is None:
-            return None
-        return lambda datum: {key: _at(f"[{key!r:.50}]", values, entry) for key, entry in datum.items()}
-    return _leaf_reader(written, counterpart(written, wanted))
+    convert = _READERS[type(written)](written, wanted, known)
+    choose = chosen(counterpart(written, wanted)) if isinstance(wanted, Union) else None
+    if convert is None or choose is None:
+        return convert or choose
+    return lambda datum: choose(convert(datum))
 
 
-def _leaf_reader(written: Primitive | Fixed | Enumeration, wanted: AvroType | None) -> Convert | None:
-    if isinstance(written, Enumeration):
-        return _enum_reader(written, wanted)
+def _array_reader(written: Array, wanted: AvroType | None, known: Models) -> Convert | None:
+    target = counterpart(written, wanted)
+    items = _reader(written.items, target.items if isinstance(target, Array) else None, known)
+    if items is None:
+        return None
+    return lambda datum: [_at(f"[{place}]", items, entry) for place, entry in enumerate(datum)]
+
+
+def _map_reader(written: Map, wanted: AvroType | None, known: Models) -> Convert | None:
+    target = counterpart(written, wanted)
+    values = _reader(written.values, target.values if isinstance(target, Map) else None, known)
+    if values is None:
+        return None
+    return lambda datum: {key: _at(f"[{key!r:.50}]", values, entry) for key, entry in datum.items()}
+
+
+def _leaf_reader(written: Primitive | Fixed, wanted: AvroType | None, known: Models) -> Convert | None:
+    del known  # leaves hold no models
     if isinstance(written, Fixed):
         return value_reader("fixed", written.logical)
-    return value_reader(written.kind, meaning(written, wanted))
+    return value_reader(written.kind, meaning(written, counterpart(written, wanted)))
 
 
 def _record_reader(written: Record, wanted: AvroType | None, known: Models) -> Convert:
-    several = isinstance(wanted, Union) and sum(isinstance(branch, Record) for branch in wanted.branches) > 1
     target = counterpart(written, wanted)
     if not isinstance(target, Record):
         fields = [(entry.name, entry.name, _reader(entry.type, None, known)) for entry in written.fields]
         return lambda datum: {key: _read_at(key, convert, datum[name]) for name, key, convert in fields}
     model = known.get(simple_name(target.name))
+    choose = validator(model) if model is not None and chooses_record(wanted) else None
     attributes = {wire: name for name, wire in wire_names(model).items()} if model is not None else {}
     fields = [
         (source.name, attributes.get(entry.name, entry.name), _reader(source.type, entry.type, known))
@@ -257,7 +270,7 @@ def _record_reader(written: Record, wanted: AvroType | None, known: Models) -> C
 
     def read(datum: Mapping[str, Any]) -> Any:
         found = {key: _read_at(key, convert, datum[name]) for name, key, convert in fields}
-        return validated(model, found) if several and model is not None else found
+        return choose(found) if choose is not None else found
 
     return read
 
@@ -266,16 +279,16 @@ def _union_reader(written: Union, wanted: AvroType | None, known: Models) -> Con
     named: dict[str, Convert | None] = {}
     plain: dict[type, Convert | None] = {}
     for branch in written.branches:
-        convert = _reader(branch, wanted, known)
-        if isinstance(branch, (Record, Enumeration, Fixed)):
-            named[branch.name] = convert
+        kind = _branch_kind(branch)
+        if kind in _DATUM_CLASSES:
+            plain[_DATUM_CLASSES[kind]] = _reader(branch, wanted, known)
         else:
-            plain[_DATUM_CLASSES[branch.kind if isinstance(branch, Primitive) else type(branch).__name__]] = convert
-    several = len(named) > 1 or any(isinstance(branch, (Record, Enumeration, Fixed)) for branch in written.branches)
+            named[kind] = _reader(branch, wanted, known)
 
     def read(datum: Any) -> Any:
-        if several and type(datum) is tuple:
+        if type(datum) is tuple:
             name, datum = datum
+            datum = datum[BOXED] if name == BOXED else datum
             convert = named[name]
         else:
             convert = plain[type(datum)]
@@ -287,30 +300,41 @@ def _union_reader(written: Union, wanted: AvroType | None, known: Models) -> Con
 _DATUM_CLASSES = {
     "null": type(None),
     "boolean": bool,
-    "int": int,
     "long": int,
     "float": float,
     "double": float,
     "string": str,
     "bytes": bytes,
-    "Array": list,
-    "Map": dict,
+    "array": list,
+    "map": dict,
 }
 
 
-def _enum_reader(written: Enumeration, wanted: AvroType | None) -> Convert | None:
+def _enum_reader(written: Enumeration, wanted: AvroType | None, known: Models) -> Convert | None:
+    del known  # enums hold no models
+    wanted = counterpart(written, wanted)
     if not isinstance(wanted, Enumeration) or set(written.symbols) <= set(wanted.symbols):
         return None
+    read_as = dict(zip(written.symbols, symbols_read(written, wanted), strict=True))
 
     def read(symbol: str) -> str:
-        if symbol in wanted.symbols:
-            return symbol
-        if wanted.default is None:
+        found = read_as[symbol]
+        if found is None:
             raise UnknownSymbol(symbol, simple_name(wanted.name), wanted.symbols)
-        return wanted.default
+        return found
 
     return read
 
 
 def _read_at(step: str, convert: Convert | None, datum: object) -> Any:
     return datum if convert is None else _at(step, convert, datum)
+
+
+_READERS: Mapping[type, Callable[[Any, AvroType | None, Models], Convert | None]] = {
+    Record: _record_reader,
+    Array: _array_reader,
+    Map: _map_reader,
+    Enumeration: _enum_reader,
+    Fixed: _leaf_reader,
+    Primitive: _leaf_reader,
+}

@@ -7,12 +7,14 @@ number means. Defaults, unknown fields and conversions are pydantic's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from eventhub.codecs.avro.types import AvroType, Enumeration, Field, Logical, Primitive, Record, Union, simple_name
-from eventhub.errors import SchemaMismatch
+from eventhub.codecs.avro.types import AvroType, Enumeration, Field, Logical, Map, Primitive, Record, Union, simple_name
+from eventhub.codecs.models import models
 
 
 def source_field(written: Record, wanted: Field) -> Field | None:
@@ -27,7 +29,7 @@ def source_field(written: Record, wanted: Field) -> Field | None:
 def counterpart(written: AvroType, wanted: AvroType | None) -> AvroType | None:
     """The type in which a reader wants what was written: itself, or the branch of its union that suits."""
     if not isinstance(wanted, Union):
-        return wanted
+        return wanted if type(wanted) is type(written) else None
     same = [branch for branch in wanted.branches if type(branch) is type(written)]
     if isinstance(written, Primitive):
         return next((branch for branch in same if branch.kind == written.kind), None)  # type: ignore[union-attr]
@@ -50,22 +52,50 @@ def meaning(written: Primitive, wanted: AvroType | None) -> Logical | None:
     return written.logical
 
 
-def validated(event: type[BaseModel], found: object) -> Any:
-    """An event of the values that were read.
+def chosen(wanted: AvroType | None) -> Callable[[Any], Any] | None:
+    """What makes a value the one class of a union that its branch stands for, or None where its class says so already.
 
-    Raises:
-        SchemaMismatch: If the class does not take them.
+    Pydantic would try the classes in turn, and take the text of a UUID for bytes.
     """
-    try:
-        return event.__pydantic_validator__.validate_python(found, strict=False, by_alias=True, by_name=True)
-    except ValidationError as error:
-        raise SchemaMismatch(_reasons(event, error)) from error
+    python = wanted.python if isinstance(wanted, (Primitive, Enumeration)) else None
+    return None if python is None else TypeAdapter(python).validate_python
 
 
-def _reasons(event: type[BaseModel], error: ValidationError) -> str:
-    """What pydantic found, a line a field, without the values."""
+def chooses_record(wanted: AvroType | None) -> bool:
+    """Whether a dict could be one of several models or a dict to the class, so that the writer's name has to choose."""
+    return isinstance(wanted, Union) and sum(isinstance(branch, (Record, Map)) for branch in wanted.branches) > 1
+
+
+def symbols_read(written: Enumeration, wanted: AvroType | None) -> tuple[str | None, ...]:
+    """What each symbol of the writer is to the reader: itself, the reader's default, or None for an error."""
+    if not isinstance(wanted, Enumeration):
+        return written.symbols
+    return tuple(symbol if symbol in wanted.symbols else wanted.default for symbol in written.symbols)
+
+
+def validator(model: type[BaseModel]) -> Callable[[Any], Any]:
+    """The function that makes an instance of the values that were read; it raises pydantic's ``ValidationError``.
+
+    Fields go by their names, their declared aliases count too, and a model that is strict about its
+    arguments is not strict about the wire, where a UUID is text.
+    """
+    validate = model.__pydantic_validator__.validate_python
+    if not any(_is_particular(known) for known in models(model).values()):
+        return validate
+    return partial(validate, strict=False, by_alias=True, by_name=True)
+
+
+def _is_particular(model: type[BaseModel]) -> bool:
+    return bool(model.model_config.get("strict")) or any(
+        field.validation_alias is not None or any(getattr(entry, "strict", False) for entry in field.metadata)
+        for field in model.model_fields.values()
+    )
+
+
+def reasons(place: str, error: ValidationError) -> str:
+    """What pydantic found at a place, field by field, without the values."""
     lines = (
-        f"{event.__name__}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in entry['loc'])}"
+        f"{place}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in entry['loc'])}"
         f": {entry['msg']}"
         for entry in error.errors(include_url=False, include_input=False, include_context=False)
     )

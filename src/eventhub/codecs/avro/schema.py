@@ -84,14 +84,14 @@ _LEAVES: dict[Any, Primitive] = {
     date: Primitive("int", Logical("date")),
     time: Primitive("long", Logical("time-micros")),
     timedelta: Primitive("long", Logical("timedelta-micros")),
-    UUID: Primitive("string", Logical("uuid")),
+    UUID: Primitive("string", Logical("uuid"), UUID),
     pydantic.NaiveDatetime: Primitive("long", Logical("local-timestamp-micros")),
     pydantic.PastDate: Primitive("int", Logical("date")),
     pydantic.FutureDate: Primitive("int", Logical("date")),
     pydantic.ByteSize: Primitive("long"),
     pydantic.EmailStr: _STRING,
-    pydantic.SecretStr: _STRING,
-    pydantic.SecretBytes: Primitive("bytes"),
+    pydantic.SecretStr: Primitive("string", python=pydantic.SecretStr),
+    pydantic.SecretBytes: Primitive("bytes", python=pydantic.SecretBytes),
     **dict.fromkeys(
         (datetime, pydantic.AwareDatetime, pydantic.PastDatetime, pydantic.FutureDatetime),
         Primitive("long", Logical("timestamp-micros")),
@@ -112,19 +112,23 @@ _INSTEAD = {
 
 
 def avro_schema(event: type[Event]) -> str:
-    """The Avro schema of an event class.
+    """The Avro schema of an event class: the one in its body, else the derived one.
 
     Raises:
         DeclarationError: If a field's type has no place in Avro, naming class, field and what to use instead.
     """
     by_hand = event.__dict__.get("__schema__")
-    if by_hand is not None:
-        return _checked(event, by_hand)
-    return text(_Derivation(event).record(event))
+    return text(avro_type(event)) if by_hand is None else str(by_hand)
 
 
-def _checked(event: type[Event], by_hand: object) -> str:
-    """A schema written by hand, once it is known to describe the event."""
+def avro_type(event: type[Event]) -> Record:
+    """What ``avro_schema`` describes."""
+    by_hand = event.__dict__.get("__schema__")
+    return _Derivation(event).record(event) if by_hand is None else _checked(event, by_hand)
+
+
+def _checked(event: type[Event], by_hand: object) -> Record:
+    """The type that a schema written by hand describes, once it is known to be the event's."""
     declared = event_info(event).name
     try:
         parsed = parse(by_hand) if isinstance(by_hand, str) else None
@@ -143,7 +147,7 @@ def _checked(event: type[Event], by_hand: object) -> str:
         names = ", ".join(sorted(known))
         msg = f"{event.__name__}.__schema__ has the field {unknown[0]!r}, which the class has not; it has {names}"
         raise DeclarationError(msg)
-    return str(by_hand)
+    return parsed
 
 
 class _Derivation:
@@ -224,7 +228,7 @@ class _Derivation:
         if issubclass(cls, Enum):
             return self._enum(cls, place)
         if issubclass(cls, TEXTS):
-            return _STRING
+            return Primitive("string", python=cls)
         raise _unsupported(cls, place)
 
     def _parametrized(self, annotation: Any, origin: Any, metadata: list[Any], place: str) -> AvroType:
@@ -273,24 +277,24 @@ class _Derivation:
             declared = self.of(member, metadata if member is Decimal else [], place)
             for branch in declared.branches if isinstance(declared, Union) else (declared,):
                 kind = _kind(branch)
-                if branches.setdefault(kind, branch) == branch:
-                    continue
-                if kind != "string":
+                other = branches.setdefault(kind, branch)
+                if other != branch and kind != "string":
                     msg = f"{place}: two types of this union are both {kind} to Avro; keep one, or declare models"
                     raise DeclarationError(msg)
-                branches[kind] = _STRING
+                if isinstance(branch, Primitive) and isinstance(other, Primitive) and other.python is not branch.python:
+                    branches[kind] = Primitive(kind)  # which of the two it is, pydantic decides
         ordered = sorted(branches.values(), key=lambda branch: branch != _NULL)
         return ordered[0] if len(ordered) == 1 else Union(tuple(ordered))
 
     def _enum(self, cls: type[Enum], place: str) -> AvroType:
         values = [member.value for member in cls]
         if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-            return Primitive("long")
+            return Primitive("long", python=cls)
         if not values or not all(isinstance(value, str) for value in values):
             msg = f"{place}: the values of enum {cls.__name__} are neither all strings nor all ints"
             raise DeclarationError(msg)
         if not all(_NAME.fullmatch(value) for value in values):
-            return _STRING
+            return Primitive("string", python=cls)
         known = self._known(cls.__name__, cls)
         if isinstance(known, Enumeration):
             return known
@@ -298,7 +302,7 @@ class _Derivation:
         if default is not None and default not in values:
             msg = f"{place}: {cls.__name__}.__default__ is {default!r}, which is no value of the enum"
             raise DeclarationError(msg)
-        enum = Enumeration(full_name(cls.__name__, self._namespace), tuple(values), default)
+        enum = Enumeration(full_name(cls.__name__, self._namespace), tuple(values), default, python=cls)
         self._named[cls.__name__] = cls, enum
         return enum
 
@@ -331,7 +335,7 @@ def _decimal(metadata: list[Any], place: str) -> AvroType:
     digits = [found for entry in metadata if (found := getattr(entry, "max_digits", None)) is not None]
     places = [found for entry in metadata if (found := getattr(entry, "decimal_places", None)) is not None]
     if not digits or not places:
-        return _STRING
+        return Primitive("string", python=Decimal)
     if not 0 <= places[-1] <= digits[-1]:
         msg = f"{place}: a Decimal of {digits[-1]} digits cannot have {places[-1]} places"
         raise DeclarationError(msg)

@@ -13,6 +13,10 @@ def text(declared: AvroType) -> str:
     return json.dumps(_written(declared, "", set()), ensure_ascii=False, separators=(",", ":"))
 
 
+BOXED = "int_in_union"
+"""The record of one int that stands for an int in a union: the same bytes, but told apart from a long."""
+
+
 def strip_logical(declared: AvroType, seen: dict[str, AvroType] | None = None) -> AvroType:
     """The same type as plain numbers, texts and bytes."""
     seen = {} if seen is None else seen
@@ -23,7 +27,7 @@ def strip_logical(declared: AvroType, seen: dict[str, AvroType] | None = None) -
     if isinstance(declared, Map):
         return Map(strip_logical(declared.values, seen))
     if isinstance(declared, Union):
-        return Union(tuple(strip_logical(branch, seen) for branch in declared.branches))
+        return Union(tuple(_boxed(strip_logical(branch, seen), seen) for branch in declared.branches))
     if declared.name in seen or isinstance(declared, Enumeration):
         return seen.get(declared.name, declared)
     if isinstance(declared, Fixed):
@@ -31,6 +35,12 @@ def strip_logical(declared: AvroType, seen: dict[str, AvroType] | None = None) -
     plain = seen[declared.name] = Record(declared.name)
     plain.fields.extend(Field(entry.name, strip_logical(entry.type, seen)) for entry in declared.fields)
     return plain
+
+
+def _boxed(branch: AvroType, seen: dict[str, AvroType]) -> AvroType:
+    if branch != Primitive("int"):
+        return branch
+    return seen.setdefault(BOXED, Record(BOXED, [Field(BOXED, branch)]))
 
 
 def _written(declared: AvroType, namespace: str, defined: set[str]) -> Any:

@@ -17,6 +17,7 @@ PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "string", "by
 
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+MAX_NESTED = 100  # how deep values of a recursive schema nest; pydantic itself gives up at 255
 MAX_PRECISION = 1000  # digits of a decimal; beyond, a few bytes of input cost much work
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -38,6 +39,8 @@ class Primitive:
 
     kind: str
     logical: Logical | None = None
+    python: Any = field(default=None, compare=False)
+    """The class of a model's value, where it is not the one that the type is read as; None where it is, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Enumeration:
     default: str | None = None
     """What a reader takes for a symbol it does not know, or None for an error."""
     aliases: tuple[str, ...] = ()
+    python: Any = field(default=None, compare=False)
+    """The enum of a model's value, or None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from eventhub.codecs.avro.types import (
     Union,
     simple_name,
 )
-from eventhub.codecs.avro.values import TEXTS, Misfit
+from eventhub.codecs.avro.values import TEXTS, Misfit, write_decimal
 
 
 def branch_index(union: Union, value: object) -> int:
@@ -56,9 +56,9 @@ _EXACTLY, _WIDENED, _NEVER = range(3)
 _CLASSES: Mapping[str, tuple[type, ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
-    "string": (str, SecretStr, *TEXTS),
-    "bytes": (bytes, bytearray, memoryview, SecretBytes),
-    "decimal": (Decimal,),
+    "string": (str,),
+    "bytes": (bytes, bytearray, memoryview),
+    "decimal": (),
     "uuid": (UUID,),
     "date": (date,),
     "time-millis": (time,),
@@ -66,20 +66,23 @@ _CLASSES: Mapping[str, tuple[type, ...]] = {
     "timedelta-micros": (timedelta,),
 }
 
+_ALSO: Mapping[str, tuple[type, ...]] = {"string": (str, SecretStr, *TEXTS), "bytes": (SecretBytes,)}
+
 
 def _rank(branch: AvroType, value: object) -> int:
     """How well a branch suits a value."""
     if isinstance(branch, Record):
         names = {record_name(cls) for cls in type(value).__mro__ if cls is not BaseModel and issubclass(cls, BaseModel)}
         return _EXACTLY if simple_name(branch.name) in names else _NEVER
-    if isinstance(branch, Array):
-        return _EXACTLY if isinstance(value, (list, tuple, set, frozenset, deque)) else _NEVER
-    if isinstance(branch, Map):
-        return _EXACTLY if isinstance(value, dict) else _NEVER
+    if isinstance(branch, (Array, Map)):
+        wanted = dict if isinstance(branch, Map) else (list, tuple, set, frozenset, deque)
+        return _EXACTLY if isinstance(value, wanted) else _NEVER
+    python = branch.python if isinstance(branch, (Primitive, Enumeration)) else None
+    if python is not None and isinstance(value, python):
+        return _EXACTLY
     if isinstance(value, Enum):
-        if isinstance(branch, Enumeration) and simple_name(branch.name) == type(value).__name__:
-            return _EXACTLY
-        value = value.value
+        named = isinstance(branch, Enumeration) and simple_name(branch.name) == type(value).__name__
+        return _EXACTLY if named and python is None else max(_WIDENED, _rank(branch, value.value))
     if isinstance(branch, Enumeration):
         return _WIDENED if value in branch.symbols else _NEVER
     if isinstance(branch, Fixed):
@@ -90,6 +93,8 @@ def _rank(branch: AvroType, value: object) -> int:
 def _rank_leaf(kind: str, logical: Logical | None, value: object) -> int:
     """How well a type without structure suits a value."""
     name = logical.name if logical is not None else kind
+    if logical is not None and name == "decimal" and isinstance(value, Decimal):
+        return _EXACTLY if _holds(logical, value) else _WIDENED  # a string beside it holds any
     if "timestamp" in name:
         local = isinstance(value, datetime) and value.tzinfo is None
         return _EXACTLY if isinstance(value, datetime) and local == name.startswith("local") else _NEVER
@@ -103,7 +108,16 @@ def _rank_leaf(kind: str, logical: Logical | None, value: object) -> int:
         return _NEVER  # a datetime is a date to Python, not to Avro
     if isinstance(value, _CLASSES.get(name, _CLASSES.get(kind, ()))):
         return _EXACTLY
-    return _WIDENED if isinstance(value, _CLASSES.get(kind, ())) and name != "decimal" else _NEVER
+    return _WIDENED if isinstance(value, _ALSO.get(kind, ())) and name != "decimal" else _NEVER
+
+
+def _holds(decimal: Logical, value: Decimal) -> bool:
+    """Whether a decimal type has the digits and places of a value."""
+    try:
+        write_decimal(value, scale=decimal.scale, precision=decimal.precision)
+    except Misfit:
+        return False
+    return True
 
 
 def _fills(fixed: Fixed, value: object) -> bool:

@@ -8,7 +8,8 @@ that do not know it see a long.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from enum import Enum
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import AnyUrl, SecretBytes, SecretStr
+from pydantic import AnyUrl, BaseModel, RootModel, SecretBytes, SecretStr
 
 from eventhub.codecs.avro.types import MAX_PRECISION, Logical
 
@@ -40,8 +41,8 @@ _EPOCH_DAY = 719163  # date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY_MICROS = 24 * 60 * 60 * 1_000_000
-_EXACT = Context(prec=MAX_PRECISION, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_MAX_DECIMAL_BYTES = 512  # 1000 digits take 416; some writers pad
+EXACT = Context(prec=2 * MAX_PRECISION, Emax=MAX_EMAX, Emin=MIN_EMIN)  # rounds nothing that is allowed
+MAX_DECIMAL_BYTES = 512  # 1000 digits take 416; some writers pad
 
 
 class Misfit(ValueError):
@@ -136,6 +137,48 @@ def write_bytes(value: object) -> bytes:
     return bytes(value)
 
 
+def write_fixed(value: object, name: str, size: int, logical: Logical | None) -> bytes:
+    """Bytes of one length; a decimal is padded with its sign."""
+    raw: bytes = value_writer("fixed", logical)(value)
+    if logical is not None and logical.name == "decimal" and len(raw) < size:
+        raw = (b"\xff" if raw[0] & 0x80 else b"\x00") * (size - len(raw)) + raw
+    if len(raw) != size:
+        msg = f"{len(raw)} bytes where {name} takes {size}"
+        raise Misfit(msg)
+    return raw
+
+
+def as_sequence(value: object) -> Collection[Any]:
+    """What an array is written from."""
+    value = unwrapped(value)
+    if not isinstance(value, (list, tuple, set, frozenset, deque)):
+        raise misfit(value, "list")
+    return value
+
+
+def as_mapping(value: object) -> Mapping[Any, Any]:
+    """What a map is written from."""
+    value = unwrapped(value)
+    if not isinstance(value, Mapping):
+        raise misfit(value, "dict")
+    return value
+
+
+def as_model(value: object) -> BaseModel:
+    """What a record is written from."""
+    value = unwrapped(value)
+    if not isinstance(value, BaseModel):
+        raise misfit(value, "model")
+    return value
+
+
+def unwrapped(value: Any) -> Any:
+    """A value without the root models around it."""
+    while isinstance(value, RootModel):
+        value = value.root
+    return value
+
+
 def write_timestamp(value: object, *, unit: timedelta = _MICROSECOND) -> int:
     """A moment as units since 1970; what is finer than the unit is cut off."""
     if not isinstance(value, datetime):
@@ -193,12 +236,18 @@ def write_decimal(value: object, *, scale: int, precision: int) -> bytes:
     if value and value.adjusted() + 1 + scale > precision:
         msg = f"Decimal has {value.adjusted() + 1} digits before the point, allowed are {precision - scale}"
         raise Misfit(msg)
-    scaled = value.scaleb(scale, _EXACT)
+    scaled = value.scaleb(scale, EXACT)
     unscaled = int(scaled)
     if unscaled != scaled:
         msg = f"Decimal has more than {scale} places, and would be rounded"
         raise Misfit(msg)
     return unscaled.to_bytes((unscaled.bit_length() + 8) // 8, "big", signed=True)
+
+
+def _write_uuid(value: object) -> bytes:
+    if not isinstance(value, UUID):
+        raise misfit(value, "UUID")
+    return value.bytes
 
 
 def read_timestamp(units: int, *, unit: timedelta = _MICROSECOND) -> datetime:
@@ -233,10 +282,10 @@ def read_timedelta(units: int) -> timedelta:
 
 def read_decimal(unscaled: bytes, *, scale: int) -> Decimal:
     """A decimal with as many places as the schema says."""
-    if len(unscaled) > _MAX_DECIMAL_BYTES:
-        msg = f"decimal takes {len(unscaled)} bytes, allowed are {_MAX_DECIMAL_BYTES}"
+    if len(unscaled) > MAX_DECIMAL_BYTES:
+        msg = f"decimal takes {len(unscaled)} bytes, allowed are {MAX_DECIMAL_BYTES}"
         raise Misfit(msg)
-    return Decimal(int.from_bytes(unscaled, "big", signed=True)).scaleb(-scale, _EXACT)
+    return Decimal(int.from_bytes(unscaled, "big", signed=True)).scaleb(-scale, EXACT)
 
 
 def _in_years(units: int, convert: Callable[[], T]) -> T:
@@ -258,7 +307,7 @@ _WRITERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("long", "timedelta-micros"): write_timedelta,
     ("int", "time-millis"): partial(write_time, micros=1000),
     ("int", "date"): write_date,
-    ("fixed", "uuid"): lambda value: (value if isinstance(value, UUID) else UUID(write_text(value))).bytes,
+    ("fixed", "uuid"): _write_uuid,
 }
 
 _READERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
