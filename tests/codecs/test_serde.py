@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from uuid import UUID
 
 import pytest
 
+from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.serde import SchemaUnresolved, Serde
 from eventhub.errors import DeclarationError, DecodeError, IncompatibleSchema, SchemaMismatch, SchemaNotFound
 from eventhub.event import Event, SubjectName
 from eventhub.record import Record
 from eventhub.registry.base import RegisteredSchema, Schema
+from eventhub.registry.client import embedded_registry
 
 
 class OrderCreated(Event, topic="orders", key="order_id"):
@@ -34,63 +37,46 @@ class OrderRejected(Event, topic="results", subject=SubjectName.TOPIC_RECORD):
     reason: str
 
 
-@dataclass
 class Registry:
-    """The port over a list, until the embedded registry is there."""
+    """The embedded registry, which remembers what it was asked."""
 
-    schemas: list[RegisteredSchema] = field(default_factory=list)
-    refused: dict[str, list[str]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    url = "memory"
-
-    async def start(self) -> None:
-        """Do nothing."""
-
-    async def stop(self) -> None:
-        """Do nothing."""
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.asked: list[str] = []
+        self._inner = embedded_registry()
+        self.url = self._inner.url
+        self.start, self.stop, self.check = self._inner.start, self._inner.stop, self._inner.check
 
     async def register(self, subject: str, schema: Schema) -> RegisteredSchema:
-        """Append the schema, unless it is there."""
+        """Register, and remember."""
         self.asked.append(f"register {subject}")
-        if subject in self.refused:
-            raise IncompatibleSchema(subject, self.refused[subject])
-        known = [version for version in self.schemas if version.subject == subject]
-        for version in known:
-            if version.schema == schema:
-                return version
-        self.schemas.append(RegisteredSchema(schema, len(self.schemas) + 1, subject, len(known) + 1))
-        return self.schemas[-1]
+        return await self._inner.register(subject, schema)
 
     async def lookup(self, subject: str, schema: Schema) -> RegisteredSchema:
-        """Find the schema."""
+        """Look up, and remember."""
         self.asked.append(f"lookup {subject}")
-        for version in self.schemas:
-            if (version.subject, version.schema) == (subject, schema):
-                return version
-        msg = "schema not found"
-        raise SchemaNotFound(msg)
+        return await self._inner.lookup(subject, schema)
 
     async def schema(self, schema_id: int) -> Schema:
-        """Find the schema by its place."""
+        """Find by id, and remember."""
         self.asked.append(f"schema {schema_id}")
-        if schema_id > len(self.schemas):
-            msg = f"schema {schema_id} not found"
-            raise SchemaNotFound(msg)
-        return self.schemas[schema_id - 1].schema
+        return await self._inner.schema(schema_id)
 
     async def schema_by_guid(self, guid: str) -> Schema:
-        """Take a GUID for the number at its end."""
-        return await self.schema(int(guid[-4:], 16))
+        """Find by GUID, and remember."""
+        self.asked.append(f"guid {guid}")
+        return await self._inner.schema_by_guid(guid)
 
     async def versions(self, subject: str) -> Sequence[RegisteredSchema]:
-        """List the versions."""
+        """List, and remember."""
         self.asked.append(f"versions {subject}")
-        return [version for version in self.schemas if version.subject == subject]
+        return await self._inner.versions(subject)
 
-    async def check(self, subject: str, schema: Schema) -> Sequence[str]:
-        """Say what ``register`` would."""
-        del schema
-        return self.refused.get(subject, [])
+
+def avro(name: str, **fields: str) -> Schema:
+    """A schema of some fields, as another team may have registered it."""
+    listed = [{"name": field, "type": kind} for field, kind in fields.items()]
+    return Schema(json.dumps({"type": "record", "name": name, "fields": listed}))
 
 
 def record(value: bytes | None, topic: str = "orders", **headers: bytes) -> Record:
@@ -157,22 +143,38 @@ async def test_a_schema_that_is_not_registered_says_how_to_register_it() -> None
 
     with pytest.raises(DeclarationError, match=r"(?s)subject 'orders-value'.*eventhub schemas register.*results-Order"):
         await Serde(registry, auto_register=False).prepare(writes=[OrderCreated, OrderConfirmed])
-    assert [] == registry.schemas
+    assert [] == list(await registry.versions("orders-value"))
 
 
 async def test_all_refused_schemas_are_reported_at_once() -> None:
-    """One error lists each subject with its reasons."""
-    registry = Registry(refused={"orders-value": ["a is gone"], "results-OrderRejected": ["b is gone", "c is gone"]})
+    """One error lists each subject with its reasons, and what was fine is registered."""
+    registry = Registry()
+    await registry.register("orders-value", avro("OrderCreated", order_id="long"))
+    await registry.register("results-OrderRejected", avro("OrderRejected", order_id="string"))
 
     with pytest.raises(IncompatibleSchema) as raised:
         await prepared(registry, OrderCreated, OrderConfirmed, OrderRejected)
 
     assert "orders-value, results-OrderRejected" == raised.value.subject
-    assert (
-        "orders-value: a is gone",
-        "results-OrderRejected: b is gone",
-        "results-OrderRejected: c is gone",
-    ) == raised.value.problems
+    assert ["orders-value", "orders-value", "results-OrderRejected"] == [
+        problem.partition(":")[0] for problem in raised.value.problems
+    ]
+    assert "quantity" in str(raised.value)
+
+
+async def test_a_class_is_checked_against_every_version() -> None:
+    """A reader meets whatever was ever written; each version that it cannot read is named."""
+    registry = Registry()
+    await registry.register("orders-value", avro("OrderCreated", order_id="string", note="string"))
+    await registry.register("orders-value", avro("OrderCreated", order_id="string"))
+
+    with pytest.raises(IncompatibleSchema) as raised:
+        await Serde(registry, auto_register=True).prepare(writes=[], reads=[OrderCreated])
+
+    assert "orders-value" in raised.value.subject
+    assert ["OrderCreated cannot read version 1", "OrderCreated cannot read version 2"] == [
+        problem.removeprefix("orders-value: ").partition(":")[0] for problem in raised.value.problems
+    ]
 
 
 async def test_an_unknown_schema_is_resolved_once() -> None:
@@ -192,8 +194,9 @@ async def test_the_header_counts_before_the_prefix() -> None:
     """With ``__value_schema_id`` the whole value is the body, and the last such header counts."""
     registry = Registry()
     value = (await prepared(registry, OrderCreated)).encode(OrderCreated(order_id="o-1", quantity=2))
+    guid = (await registry.lookup("orders-value", AvroCodec().schema(OrderCreated))).guid
     reader = Serde(registry, auto_register=True).reader([OrderCreated])
-    headers = (("__value_schema_id", b"\x01" + b"\xff" * 16), ("__value_schema_id", b"\x01" + bytes(15) + b"\x01"))
+    headers = (("__value_schema_id", b"\x01" + b"\xff" * 16), ("__value_schema_id", b"\x01" + UUID(guid).bytes))
     framed = record(value[5:])._replace(headers=headers)
 
     await reader.resolve(framed)
@@ -229,11 +232,7 @@ async def test_types_of_one_topic_are_told_apart_by_name() -> None:
 async def test_a_topics_only_class_takes_whatever_name_the_schema_has() -> None:
     """Writers in other languages name their records after their own classes."""
     registry = Registry()
-    foreign = Schema(
-        '{"type":"record","name":"com.shop.Order","fields":[{"name":"order_id","type":"string"},'
-        '{"name":"colour","type":"string"},{"name":"quantity","type":"int"}]}'
-    )
-    await registry.register("orders-value", foreign)
+    await registry.register("orders-value", avro("com.shop.Order", order_id="string", colour="string", quantity="int"))
     serde = Serde(registry, auto_register=True)
     await serde.prepare(writes=[], reads=[OrderCreated])
     value = bytes.fromhex("00 00000001 06 6f2d31 06 726564 04")
@@ -256,8 +255,7 @@ async def test_an_undecodable_record_is_named_in_the_error(value: bytes) -> None
 async def test_values_that_the_class_refuses_are_a_mismatch() -> None:
     """The bytes were good Avro; the error names class and field, not the value."""
     registry = Registry()
-    nothing = Schema('{"type":"record","name":"OrderCreated","fields":[{"name":"order_id","type":"string"}]}')
-    await registry.register("orders-value", nothing)
+    await registry.register("orders-value", avro("OrderCreated", order_id="string"))
     reader = Serde(registry, auto_register=True).reader([OrderCreated])
     await reader.resolve(record(bytes.fromhex("00 00000001 06 6f2d31")))
 

@@ -5,13 +5,13 @@ What was written is read with the schema of its writer; pydantic then fills in d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from eventhub.codecs.avro.decoder import compiled_decoder
 from eventhub.codecs.avro.encoder import NotCompilable, compiled_encoder
 from eventhub.codecs.avro.interpreted import interpreted_decoder, interpreted_encoder
-from eventhub.codecs.avro.schema import avro_schema, avro_type
+from eventhub.codecs.avro.schema import avro_schema, avro_type, reader_schema
+from eventhub.codecs.avro.text import text
 from eventhub.codecs.avro.types import Record, parse
 from eventhub.codecs.base import Decode, Encode
 from eventhub.errors import DeclarationError, InvalidSchema
@@ -35,7 +35,8 @@ class AvroCodec:
 
     def encoder(self, event: type[Event], schema: Schema, prefix: bytes) -> Encode:
         """A function that writes events of a class with a schema, after a fixed prefix."""
-        declared = parse(schema.text)
+        derived = avro_type(event)  # knows the classes behind its types, which the text does not
+        declared = derived if text(derived) == schema.text else parse(schema.text)
         try:
             return compiled_encoder(event, declared, prefix)
         except NotCompilable:
@@ -64,7 +65,7 @@ class AvroCodec:
 
         The name of the event itself is no reason: which class reads a schema was decided before.
         """
-        reader = json.loads(self.schema(event).text)
-        if name := self.name(schema):
-            reader["aliases"] = [*reader.get("aliases", ()), name]
-        return problems(Schema(json.dumps(reader)), schema)
+        try:
+            return problems(Schema(reader_schema(event, self.name(schema))), schema)
+        except InvalidSchema as error:
+            return (str(error),)

@@ -35,6 +35,7 @@ import types
 import typing
 from collections import abc, deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -127,6 +128,17 @@ def avro_type(event: type[Event]) -> Record:
     return _Derivation(event).record(event) if by_hand is None else _checked(event, by_hand)
 
 
+def reader_schema(event: type[Event], writer: str) -> str:
+    """The schema of a class as one that reads what a writer of some name wrote.
+
+    It takes the writer's name, since a topic's only class reads events of any name, and a default for
+    each field that the class fills by a function, which no schema can say.
+    """
+    by_hand = event.__dict__.get("__schema__")
+    declared = _Derivation(event, reads=True).record(event) if by_hand is None else _checked(event, by_hand)
+    return text(replace(declared, aliases=(*declared.aliases, writer)))
+
+
 def _checked(event: type[Event], by_hand: object) -> Record:
     """The type that a schema written by hand describes, once it is known to be the event's."""
     declared = event_info(event).name
@@ -153,8 +165,9 @@ def _checked(event: type[Event], by_hand: object) -> Record:
 class _Derivation:
     """Derives one schema; keeps the named types met so far."""
 
-    def __init__(self, event: type[Event]) -> None:
+    def __init__(self, event: type[Event], *, reads: bool = False) -> None:
         self._event = event
+        self._reads = reads
         self._name = event_info(event).name
         self._namespace = self._name.rpartition(".")[0]
         self._named: dict[str, tuple[type, Record | Enumeration]] = {}
@@ -187,6 +200,9 @@ class _Derivation:
         aliases = tuple(alias for alias in read_aliases(field) if alias != name and _NAME.fullmatch(alias))
         if field.default_factory in {list, dict, set, frozenset, tuple, deque}:
             default: Any = field.get_default(call_default_factory=True)
+        elif self._reads and field.default_factory is not None:
+            branches = declared.branches if isinstance(declared, Union) else (declared,)
+            declared, default = Union((_NULL, *(branch for branch in branches if branch != _NULL))), None
         elif field.is_required() or field.default_factory is not None:
             return Field(name, declared, aliases=aliases)
         else:
