@@ -29,7 +29,8 @@ from eventhub.registry.explain import explain
 log = structlog.get_logger(__name__)
 
 _BODY_BYTES = 4 << 20  # four times the largest schema: room for what a server says around it
-_START_TIMEOUT = 10.0  # seconds; a start that fails says so within 15
+_START_CALLS = 2  # a start may take as long as two calls: whoever starts is patient, up to 15 s
+_START_TIMEOUT = 14.0
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
@@ -94,7 +95,7 @@ class HttpSchemaRegistry:
         Raises:
             RegistryError: Within 15 s, naming the addresses and what to try.
         """
-        answer = await self._ask("GET", "/config", timeout=_START_TIMEOUT)
+        answer = await self._ask("GET", "/config", timeout=min(_START_CALLS * self._timeout, _START_TIMEOUT))
         if answer.status == 403:  # noqa: PLR2004 - it answers; not everybody may read the config
             return
         if not answer.succeeded:
@@ -153,7 +154,7 @@ class HttpSchemaRegistry:
 
     def _kept(self, registered: RegisteredSchema, sent: Schema) -> RegisteredSchema:
         """Remember a schema by its id, and warn if the registry took it for another one."""
-        if _canonical(registered.schema).text != sent.text:
+        if registered.schema.text != sent.text and _canonical(registered.schema).text != sent.text:
             log.warning(
                 "eventhub.registry_schema_differs", url=self.url, subject=registered.subject, schema_id=registered.id
             )
