@@ -6,6 +6,7 @@ import pytest
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Reference, Schema, SchemaType
+from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.bounds import REFERENCES
 from eventhub.registry.compatibility.parsed import parse_schema, problems_between
 
@@ -23,6 +24,7 @@ def test_references_are_resolved_through_each_other() -> None:
     known = {line: _LINE, order: _leaning(line)}
     parsed = parse_schema(_leaning(order, "Basket"), known.__getitem__)
 
+    assert isinstance(parsed.model, AvroSchema)
     assert {"Line", "Order", "Basket"} == set(parsed.model.names)
 
 
@@ -66,3 +68,28 @@ def test_types_do_not_read_each_other() -> None:
     [problem] = problems_between(parse_schema(Schema('"int"')), parse_schema(Schema("{}", SchemaType.JSON)))
 
     assert "/: TYPE_MISMATCH: AVRO cannot be read from JSON" == str(problem)
+
+
+def _chain(length: int, last: str) -> Schema:
+    """Records that are chained by name, each used before it is defined."""
+    fields = ",".join(
+        f'{{"name":"f{at}","type":{{"type":"record","name":"R{at}","fields":[{{"name":"n","type":"R{at + 1}"}}]}}}}'
+        for at in range(length)
+    )
+    return Schema(f'{{"type":"record","name":"R","fields":[{fields},{{"name":"l","type":{last}}}]}}')
+
+
+@pytest.mark.parametrize("length", [3, 5_000])
+def test_types_chained_by_name_are_followed_or_refused(length: int) -> None:
+    """A chain is no nesting: a short one is followed to its end, a long one refused before the stack is."""
+    last = f'{{"type":"record","name":"R{length}","fields":[%s]}}'
+    try:
+        plain = parse_schema(_chain(length, last % ""))
+        more = parse_schema(_chain(length, last % '{"name":"x","type":"int"}'))
+        found = {problem.kind for problem in problems_between(more, plain)}
+    except InvalidSchema as error:
+        found = {str(error)}
+
+    assert found == (
+        {"READER_FIELD_MISSING_DEFAULT_VALUE"} if length == 3 else {"types are chained deeper than can be followed"}
+    )

@@ -17,7 +17,7 @@ SCHEMA_DEPTH = 64
 """How deep types may be nested in each other."""
 REFERENCES = 256
 """How many other schemas one schema may lean on, directly or not."""
-COMPARISONS = 200_000
+COMPARISONS = 50_000
 """How many pairs of types are compared before two schemas are called too large to compare."""
 
 _JSON_DEPTH = 4 * SCHEMA_DEPTH  # a type inside a record is three levels of JSON down: object, fields, object

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Reference, Schema, SchemaType
 from eventhub.registry.compatibility.avro import avro_problems
 from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.avro_parser import parse as parse_avro
-from eventhub.registry.compatibility.bounds import REFERENCES, load_json
+from eventhub.registry.compatibility.bounds import REFERENCES
 from eventhub.registry.compatibility.canonical import canonical_avro, sorted_json, write_json
+from eventhub.registry.compatibility.json_model import JsonSchema, parse_json_schema
+from eventhub.registry.compatibility.json_schema import json_problems
 from eventhub.registry.compatibility.problem import Problem
 
 Resolve = Callable[[Reference], Schema]
@@ -26,8 +28,10 @@ class Parsed:
     type: SchemaType
     text: str
     """The canonical text: equal for schemas that differ only in how they are written down."""
-    model: AvroSchema | Any
-    """What the text says."""
+    model: AvroSchema | JsonSchema | None
+    """What the text says; None where we do not look into it."""
+    referenced: tuple[str, ...] = ()
+    """The texts of the schemas it leans on."""
 
 
 def parse_schema(schema: Schema, resolve: Resolve | None = None, *, normal: bool = False) -> Parsed:
@@ -41,51 +45,73 @@ def parse_schema(schema: Schema, resolve: Resolve | None = None, *, normal: bool
     Raises:
         InvalidSchema: If it is not valid, refers to what is not there, or is larger or deeper than allowed.
     """
-    referenced = _referenced(schema, resolve or _unknown)
+    known = _referenced(schema, resolve or _unknown)
+    with _within_reach():
+        return _parse(schema, known, normal=normal)
+
+
+@contextmanager
+def _within_reach() -> Iterator[None]:
+    """Refuse what goes deeper than Python can follow: types may be chained by name far beyond the depth of the text."""
+    try:
+        yield
+    except RecursionError:
+        msg = "types are chained deeper than can be followed"
+        raise InvalidSchema(msg) from None
+
+
+def _parse(schema: Schema, known: Mapping[Reference, Schema], *, normal: bool) -> Parsed:
+    texts = tuple(each.text for each in known.values())
     if schema.type is SchemaType.AVRO:
-        avro = parse_avro(schema.text, [each.text for each in referenced])
-        return Parsed(schema.type, canonical_avro(avro, normal=normal), avro)
+        avro = parse_avro(schema.text, texts)
+        return Parsed(schema.type, canonical_avro(avro, normal=normal), avro, texts)
     if schema.type is SchemaType.JSON:
-        loaded = load_json(schema.text)
-        return Parsed(schema.type, write_json(sorted_json(loaded) if normal else loaded), loaded)
-    return Parsed(schema.type, schema.text, schema.text)
+        json = parse_json_schema(schema.text, {reference.name: each.text for reference, each in known.items()})
+        return Parsed(schema.type, write_json(sorted_json(json.root) if normal else json.root), json, texts)
+    return Parsed(schema.type, schema.text, None, texts)
 
 
 def problems_between(reader: Parsed, writer: Parsed) -> tuple[Problem, ...]:
-    """What of a writer's schema a reader's cannot read."""
+    """What of a writer's schema a reader's cannot read.
+
+    Raises:
+        InvalidSchema: If the two are too large or too deep to compare.
+    """
     if reader.type is not writer.type:
         reason = f"{reader.type} cannot be read from {writer.type}"
         return (Problem("TYPE_MISMATCH", "", reason, reader.type, writer.type),)
-    if reader.text == writer.text:
+    if (reader.text, reader.referenced) == (writer.text, writer.referenced):
         return ()
-    if reader.type is SchemaType.AVRO:
-        return avro_problems(reader.model, writer.model)
-    reason = f"compatibility of {reader.type} schemas cannot be proved"
-    return (Problem("CANNOT_PROVE", "", reason, "", ""),)
+    with _within_reach():
+        match reader.model, writer.model:
+            case AvroSchema() as ours, AvroSchema() as theirs:
+                return avro_problems(ours, theirs)
+            case JsonSchema() as ours, JsonSchema() as theirs:
+                return json_problems(ours, theirs)
+            case _:
+                reason = f"compatibility of {reader.type} schemas cannot be proved here; a level of NONE takes them"
+                return (Problem("CANNOT_PROVE", "", reason, "", ""),)
 
 
-def _referenced(schema: Schema, resolve: Resolve) -> list[Schema]:
+def _referenced(schema: Schema, resolve: Resolve) -> dict[Reference, Schema]:
     """All schemas that a schema leans on, each after those it leans on itself."""
-    ordered: dict[tuple[str, int], Schema] = {}
+    ordered: dict[Reference, Schema] = {}
     _visit(schema, resolve, (), ordered)
-    return list(ordered.values())
+    return ordered
 
 
-def _visit(
-    schema: Schema, resolve: Resolve, above: tuple[tuple[str, int], ...], ordered: dict[tuple[str, int], Schema]
-) -> None:
+def _visit(schema: Schema, resolve: Resolve, above: tuple[Reference, ...], ordered: dict[Reference, Schema]) -> None:
     for reference in schema.references:
-        place = (reference.subject, reference.version)
-        if place in above:
+        if reference in above:
             msg = f"references go round in a circle: {reference.subject} version {reference.version}"
             raise InvalidSchema(msg)
         if len(ordered) + len(above) >= REFERENCES:
             msg = f"a schema may lean on at most {REFERENCES} others"
             raise InvalidSchema(msg)
-        if place not in ordered:
+        if reference not in ordered:
             found = resolve(reference)
-            _visit(found, resolve, (*above, place), ordered)
-            ordered[place] = found
+            _visit(found, resolve, (*above, reference), ordered)
+            ordered[reference] = found
 
 
 def _unknown(reference: Reference) -> Schema:
