@@ -44,8 +44,8 @@ class Retry:
     """How failures of one handler are treated.
 
     The waits are seconds before the second, third ... attempt; their number plus one is the
-    number of attempts. The first ``in_lane`` of them are short waits in place; during the
-    longer ones the record's key is parked while other keys go on.
+    number of attempts. Meanwhile the record's key is parked: its later records queue behind it,
+    other keys go on.
     """
 
     on: ErrorTypes = (Exception,)
