@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventhub.brokers.base import Broker, NewTopic, Producer
 from eventhub.brokers.kafka import KafkaBroker
@@ -13,6 +14,10 @@ from eventhub.clock import Clock
 from eventhub.codecs.serde import Reader, Serde
 from eventhub.errors import DeclarationError
 from eventhub.event import Event, event_info, is_tombstone
+from eventhub.outbox.base import HasStore, Store
+from eventhub.outbox.relay import Relay
+from eventhub.outbox.window import check_window
+from eventhub.outbox.writing import Outbox
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
 from eventhub.runtime.health import Health
 from eventhub.runtime.options import Options
@@ -24,8 +29,11 @@ from eventhub.service import Service, check_subjects, dead_letter_topic
 from eventhub.settings import Security
 
 if TYPE_CHECKING:
-    from eventhub.record import RecordMetadata
+    from eventhub.record import ProducerRecord, RecordMetadata
     from eventhub.registry.base import SchemaRegistry
+    from eventhub.runtime.companion import Companion
+
+C = TypeVar("C")
 
 PUBLISH_BATCH = 500  # events of publish_many that are encoded before they are sent: bounds memory, keeps the loop free
 
@@ -141,9 +149,26 @@ class Hub:
         new = [kind for kind in dict.fromkeys(type(event) for event in events) if kind not in self._prepared]
         if new:
             await self._prepare(writes=new)
+        return list(await self._publisher.send(self._records(events)))
+
+    def _records(self, events: Sequence[Event]) -> list[ProducerRecord]:
+        """Records of events that nothing caused, of classes that are prepared."""
         now = self._options.clock.now()
-        records = [self._publisher.record(event, fresh_stamp(event, self._source, now)) for event in events]
-        return list(await self._publisher.send(records))
+        return [self._publisher.record(event, fresh_stamp(event, self._source, now)) for event in events]
+
+    @asynccontextmanager
+    async def outbox(self, store: Store[C], *events: type[Event]) -> AsyncIterator[Outbox[C]]:
+        """Publish events of these classes in transactions of a store, without the broker's help.
+
+        A relay carries them on: that of a service whose state offers the store, or one that runs alone.
+
+        Raises:
+            DeclarationError, IncompatibleSchema: As for ``publish``, but here, before the first transaction.
+            RegistryError, BrokerError: If topics or schemas cannot be asked for.
+        """
+        await self._prepare(writes=events)
+        async with store.announcing():
+            yield Outbox(store, self._records)
 
     # -- serving ----------------------------------------------------------------------------------
 
@@ -202,7 +227,15 @@ class Hub:
             publisher=self._publisher,
             reader=self._serde.reader([event for event in service.reads if not is_tombstone(event)]),
             options=self._options,
+            companions=self._companions,
         )
+
+    def _companions(self, service: Service[Any], state: object) -> Sequence[Companion]:
+        """A relay, if the service's state offers a store."""
+        if not isinstance(state, HasStore):
+            return ()
+        check_window(state.store.window_days, service)
+        return (Relay(state.store, self.producer),)
 
     # -- what has to be there before the first record ---------------------------------------------
 

@@ -17,6 +17,9 @@ from eventhub.runtime.worker import Wiring, Worker
 from eventhub.source import SourceContext
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eventhub.runtime.companion import Companion
     from eventhub.service import Service
 
 log = structlog.get_logger()
@@ -34,13 +37,15 @@ class Supervisor:
         """The worker at present, or None before the first and for a service of sources only."""
         self.sources: list[SourceRun] = []
         """The sources that run."""
+        self.companions: Sequence[Companion] = ()
+        """What runs beside them."""
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Run until ``stop``, or until every source has ended where nothing is subscribed.
 
         Raises:
-            Exception: What the lifespan or a source raises.
+            Exception: What the lifespan, a source or a companion raises.
         """
         service = self.service
         async with service.lifespan() if service.lifespan is not None else nullcontext() as state:
@@ -49,14 +54,27 @@ class Supervisor:
                 SourceRun(source, context, self._wiring.publisher, self._wiring.options, self.counters)
                 for source in service.sources
             ]
+            self.companions = self._wiring.companions(service, state)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    for source in self.sources:
-                        tasks.create_task(self._run_source(source))
-                    if service.subscriptions:
-                        await self._keep_working(state)
+                    for companion in self.companions:
+                        tasks.create_task(companion.run())
+                    await self._work(state)
+                    for companion in self.companions:
+                        companion.stop()
             except ExceptionGroup as failures:
                 raise failures.exceptions[0] from None
+
+    async def _work(self, state: object) -> None:
+        """Run worker and sources until both have come to their end."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for source in self.sources:
+                    tasks.create_task(self._run_source(source))
+                if self.service.subscriptions:
+                    await self._keep_working(state)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     def health(self) -> Health:
         """How the service is doing."""

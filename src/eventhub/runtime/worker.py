@@ -35,11 +35,12 @@ from eventhub.runtime.watchdog import Signs, diagnosis, report_stuck
 from eventhub.subscription import returned_events
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from eventhub.brokers.base import Broker, Consumer
     from eventhub.codecs.serde import Reader
     from eventhub.record import Record, TopicPartition
+    from eventhub.runtime.companion import Companion
     from eventhub.runtime.counters import Counters
     from eventhub.runtime.options import Options
     from eventhub.runtime.partition import Lane, Partition
@@ -62,6 +63,8 @@ class Wiring:
     publisher: Publisher
     reader: Reader
     options: Options
+    companions: Callable[[Service[Any], object], Sequence[Companion]]
+    """What else runs while a service does, chosen by its state; a relay, for instance."""
 
 
 class Worker:

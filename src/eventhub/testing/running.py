@@ -93,9 +93,11 @@ class RunningHub:
         for supervisor in self.hub.supervisors:
             if any(not source.waits(_SOURCE_PATIENCE) for source in supervisor.sources):
                 return False
-            worker = supervisor.worker
+            if not all([await companion.idle() for companion in supervisor.companions]):
+                return False
             if not supervisor.service.subscriptions:
                 continue
+            worker = supervisor.worker
             if worker is None or not worker.idle:
                 return False
             owned = worker.assignment.partitions

@@ -1,0 +1,1 @@
+"""Middleware: functions from a handler to a handler."""

@@ -1,0 +1,222 @@
+"""The relay: from the outbox to the broker, in order per key, any number of relays at once.
+
+Each round reads the first rows of the buckets it owns, sends them, waits for every answer and
+deletes what was acknowledged. A crash between the two sends rows again with the same event ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from eventhub.clock import Clock, SystemClock
+from eventhub.errors import StoreError
+from eventhub.outbox.deciding import settle, to_send
+from eventhub.retry import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from eventhub.brokers.base import Outcome, Producer
+    from eventhub.errors import BrokerError
+    from eventhub.outbox.base import Backlog, Lane, OutboxRow, Store
+
+log = structlog.get_logger()
+
+_FORGET_EVERY = 3600.0  # seconds between two looks for claims that are older than the window
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """How a relay goes about its work; times in seconds."""
+
+    batch: int = 1000
+    """Rows of one round."""
+    tick: float = 0.5
+    """Between two looks at the shares; also the sign of life."""
+    busy_poll: float = 0.005
+    """How soon to look again after a round that found rows; doubles up to ``idle_poll``."""
+    beat: float = 5.0
+    """Between two signs of life while the broker takes its time."""
+    idle_poll: float = 0.25
+    """How often to look at most when nothing rings."""
+    attempts: int = 5
+    """How often the broker may refuse a row before it is buried."""
+    refused_wait: float = 0.2
+    """How long a refused row's key rests before the second attempt; doubles from one to the next."""
+    clock: Clock = field(default_factory=SystemClock)
+    random: Callable[[], float] = random.random
+    """Numbers in 0..1 for jitter; a test brings its own."""
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A lane that rests after a refusal of its first row."""
+
+    row: int
+    attempts: int
+    until: float
+
+
+class Relay:
+    """Publishes the rows of one store until it is stopped."""
+
+    def __init__(self, store: Store[Any], producer: Producer, options: RelayOptions | None = None) -> None:
+        """Prepare to relay through a started producer."""
+        self._store = store
+        self._producer = producer
+        self._options = options if options is not None else RelayOptions()
+        self._clock = self._options.clock
+        self._stopping = asyncio.Event()
+        # Changed by the rounds of this relay alone.
+        self._resting: dict[Lane, _Rest] = {}
+        self._owed: Sequence[int] = ()  # acknowledged, and not deleted since the database failed just then
+        self._broker_failures = 0
+        self._store_failures = 0
+        self._next_forget = self._clock.monotonic()
+        self._quiet = False  # whether the last round found nothing to send
+        self.owned: Collection[int] = ()
+        """The buckets that belong to this relay at present."""
+        self.failure: StoreError | None = None
+        """What the database failed with at last, or None while it works."""
+
+    def stop(self) -> None:
+        """Stop after the round in hand."""
+        self._stopping.set()
+
+    async def idle(self) -> bool:
+        """Whether no row waits that could be sent.
+
+        Raises:
+            StoreError: If the database failed.
+        """
+        status = await self._store.status()
+        return not status.depth or (bool(status.dead) and self._quiet)
+
+    async def run(self) -> None:
+        """Relay until ``stop``; a database or a broker that is away is waited for.
+
+        Raises:
+            StoreError: If the database can be reached, but never in the way that a relay needs.
+        """
+        while not self._stopping.is_set():
+            try:
+                async with self._store.backlog() as backlog:
+                    await self._serve(backlog)
+            except StoreError as error:
+                if not error.retriable:
+                    raise
+                self.failure = error
+                self._store_failures += 1
+                wait = backoff(self._store_failures, initial=0.1, limit=5.0, jitter=self._options.random())
+                log.warning("eventhub.relay_waits", error=str(error), wait=round(wait, 2))
+                await self._rest(wait)
+            finally:
+                self.owned = ()
+
+    async def _serve(self, backlog: Backlog) -> None:
+        """Round after round on one connection."""
+        await self._pay(backlog)
+        next_tick, pause = 0.0, self._options.busy_poll
+        while not self._stopping.is_set():
+            if self._clock.monotonic() >= next_tick:
+                self.owned = await backlog.share()
+                await self._forget()
+                next_tick = self._clock.monotonic() + self._options.tick
+            moved = await self._round(backlog)
+            self.failure, self._store_failures, self._quiet = None, 0, not moved
+            if moved:
+                pause = self._options.busy_poll
+            else:
+                await backlog.wait(min(pause, self._options.tick))
+                pause = min(pause * 2, self._options.idle_poll)
+
+    async def _round(self, backlog: Backlog) -> bool:
+        """Read, send, delete; whether there may be more to do at once."""
+        if not self.owned:
+            return False
+        read = await backlog.read(self.owned, self._options.batch, self._resting_lanes())
+        rows = to_send(read)
+        if not rows:
+            return False
+        settled = settle(rows, await self._send(backlog, rows))
+        self._owed = settled.acknowledged
+        await self._pay(backlog)
+        for row, error in settled.refused:
+            await self._refused(backlog, row, error)
+        await self._note(settled.failure)
+        return bool(settled.acknowledged)
+
+    async def _pay(self, backlog: Backlog) -> None:
+        """Delete what was acknowledged, before anything more is sent.
+
+        Else a disk that takes no deletes would have the same rows published over and over.
+        """
+        if self._owed:
+            await backlog.delete(self._owed)
+            self._store.counters.relayed += len(self._owed)
+            self._owed = ()
+
+    async def _send(self, backlog: Backlog, rows: Sequence[OutboxRow]) -> Sequence[Outcome]:
+        """Send rows and wait for every answer, however long; meanwhile give signs of life."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._producer.send([row.record for row in rows]))
+                while not (await asyncio.wait({sending}, timeout=self._options.beat))[0]:
+                    await backlog.beat()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return sending.result()
+
+    async def _note(self, failure: BrokerError | None) -> None:
+        """Rest after a failure of the broker, longer each time."""
+        if failure is None:
+            self._broker_failures = 0
+            return
+        self._broker_failures += 1
+        wait = backoff(self._broker_failures, initial=0.1, limit=5.0, jitter=self._options.random())
+        log.warning("eventhub.relay_waits", error=str(failure), wait=round(wait, 2))
+        await self._rest(wait)
+
+    # -- rows that the broker refuses -------------------------------------------------------------
+
+    def _resting_lanes(self) -> list[Lane]:
+        now = self._clock.monotonic()
+        return [lane for lane, rest in self._resting.items() if rest.until > now]
+
+    async def _refused(self, backlog: Backlog, row: OutboxRow, error: BrokerError) -> None:
+        """Let the row's key rest, or bury the row."""
+        rest = self._resting.get(row.lane)
+        attempts = rest.attempts + 1 if rest is not None and rest.row == row.id else 1
+        facts: Mapping[str, object] = {"topic": row.topic, "event_id": row.event_id, "attempt": attempts}
+        if attempts < self._options.attempts:
+            wait = backoff(attempts, initial=self._options.refused_wait)
+            self._resting[row.lane] = _Rest(row.id, attempts, self._clock.monotonic() + wait)
+            log.warning("eventhub.outbox_row_refused", **facts, error=type(error).__name__)
+            return
+        await backlog.bury(row, str(error))
+        self._resting.pop(row.lane, None)
+        self._store.counters.buried += 1
+        log.error("eventhub.outbox_row_buried", **facts, error=type(error).__name__)
+
+    # -- time -------------------------------------------------------------------------------------
+
+    async def _forget(self) -> None:
+        """Drop old claims now and then."""
+        if self._clock.monotonic() < self._next_forget:
+            return
+        self._next_forget = self._clock.monotonic() + _FORGET_EVERY
+        await self._store.forget(datetime.fromtimestamp(self._clock.now(), UTC).date())
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, unless stopped."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,203 @@
+"""Inbox and outbox around a handler, with the runtime around both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from eventhub import Context, DeclarationError, Event, Hub, Retry, Service, subscribe
+from eventhub.headers import read_stamp
+from eventhub.middleware.transactional import transactional, transactional_in
+from eventhub.outbox.memory import MemoryStore
+from eventhub.record import ProducerRecord, Record
+from eventhub.testing.running import RunningHub, running
+
+
+class Order(Event, topic="tx.orders", key="order_id"):
+    """An order."""
+
+    order_id: str
+
+
+class Packed(Event, topic="tx.packed", key="order_id"):
+    """The order was packed."""
+
+    order_id: str
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A state that offers a store."""
+
+    store: MemoryStore
+
+
+@subscribe(Order, retry=Retry(waits=(0.0,)))
+async def pack(order: Order, context: Context[Warehouse]) -> list[Packed]:
+    """Count the order, fail for one that is broken, and say so twice."""
+    data = context.transaction.connection
+    data[order.order_id] = data.get(order.order_id, 0) + 1
+    if order.order_id == "broken":
+        msg = "broken"
+        raise ValueError(msg)
+    return [Packed(order_id=order.order_id), Packed(order_id=order.order_id)]
+
+
+def lifespan(store: MemoryStore) -> Callable[[], AbstractAsyncContextManager[Warehouse]]:
+    """A lifespan that yields a warehouse with this store."""
+
+    @asynccontextmanager
+    async def warehouse() -> AsyncIterator[Warehouse]:
+        yield Warehouse(store)
+
+    return warehouse
+
+
+def packing(store: MemoryStore, name: str = "warehouse", middleware: Any = transactional) -> Service[Any]:
+    """The service around the handler."""
+    return Service(name, [pack], lifespan=lifespan(store), middleware=[middleware])
+
+
+async def deliver_again(hub: RunningHub) -> None:
+    """Write the first order's record once more, as a producer does that is not idempotent."""
+    record = hub.broker.records("tx.orders")[0]
+    await hub.hub.producer.send([ProducerRecord(record.topic, record.key, record.value, record.headers)])
+    await hub.caught_up()
+
+
+async def test_what_is_returned_is_published_after_the_commit() -> None:
+    """The events of a handler come out of the outbox, each with an id of its own and the order's as its cause."""
+    store = MemoryStore()
+    async with running(packing(store)) as hub:
+        await hub.publish(Order(order_id="o-1"))
+        packed = await hub.published(Packed)
+        stored = [read_stamp(record, "Packed") for record in hub.broker.records("tx.packed")]
+
+    assert [Packed(order_id="o-1")] * 2 == packed
+    assert {"o-1": 1} == store.data
+    assert (2, 2) == (store.counters.enqueued, store.counters.relayed)
+    assert 2 == len({stamp.id for stamp in stored})
+    assert 1 == len({stamp.causation for stamp in stored})
+
+
+async def test_a_second_delivery_has_no_effect() -> None:
+    """An event that was handled before is skipped and counted: no write, no event."""
+    store = MemoryStore()
+    async with running(packing(store)) as hub:
+        await hub.publish(Order(order_id="o-1"))
+        await hub.caught_up()
+        await deliver_again(hub)
+        packed = await hub.published(Packed)
+
+    assert 2 == len(packed)
+    assert {"o-1": 1} == store.data
+    assert 1 == store.counters.duplicates
+
+
+async def test_without_the_middleware_a_second_delivery_has_an_effect() -> None:
+    """The test above can fail: a middleware that never claims lets the effect happen twice."""
+    store = MemoryStore()
+
+    def unclaimed(handle: Any) -> Any:
+        async def handled(context: Any) -> Any:
+            async with store.transaction() as transaction:
+                context.transaction = transaction
+                return await handle(context)
+
+        return handled
+
+    async with running(packing(store, middleware=unclaimed)) as hub:
+        await hub.publish(Order(order_id="o-1"))
+        await hub.caught_up()
+        await deliver_again(hub)
+
+    assert {"o-1": 2} == store.data
+
+
+async def test_a_handler_that_fails_leaves_nothing_behind() -> None:
+    """Its writes and events are undone with its claim, at each attempt; the record is given up in the end."""
+    store = MemoryStore()
+    service = packing(store)
+    async with running(service) as hub:
+        await hub.publish(Order(order_id="broken"))
+        packed = await hub.published(Packed)
+        letters = await hub.dead_letters(Order, service)
+
+    assert [] == packed
+    assert {} == store.data
+    assert 0 == store.counters.duplicates
+    assert [2] == [letter.attempt for letter in letters]
+
+
+async def test_a_scope_lets_a_replay_happen_once_more() -> None:
+    """In a scope of its own an event that was handled before counts as new, and only once."""
+    store = MemoryStore()
+    async with running(packing(store)) as hub:
+        await hub.publish(Order(order_id="o-1"))
+        await hub.caught_up()
+        [record] = hub.broker.records("tx.orders")
+    async with running(packing(store, middleware=transactional_in("replay-1"))) as hub:
+        await hub.publish(Order(order_id="o-2"))  # its schema is then known to this registry too
+        await hub.hub.producer.send([ProducerRecord(record.topic, record.key, record.value, record.headers)] * 2)
+        await hub.caught_up()
+
+    assert {"o-1": 2, "o-2": 1} == store.data
+    assert 1 == store.counters.duplicates
+
+
+async def test_an_event_that_the_handler_does_not_name_undoes_the_transaction() -> None:
+    """A handler that returns what its annotation does not name is given up, and its writes are undone."""
+
+    @subscribe(Order)
+    async def confused(order: Order, context: Context[Warehouse]) -> list[Packed]:
+        context.transaction.connection["confused"] = True
+        return [order]  # type: ignore[list-item]
+
+    store = MemoryStore()
+    service = Service("confused", [confused], lifespan=lifespan(store), middleware=[transactional])
+    async with running(service) as hub:
+        await hub.publish(Order(order_id="o-1"))
+        letters = await hub.dead_letters(Order, service)
+
+    assert 1 == len(letters)
+    assert {} == store.data
+
+
+async def test_a_state_without_a_store_is_named() -> None:
+    """A transactional handler whose state offers no store says what is missing."""
+    record = Record("tx.orders", 0, 0, 0.0, b"o-1", b"")
+    context = Context(Order(order_id="o-1"), record, "no store here", "warehouse", "pack")
+
+    with pytest.raises(DeclarationError, match="'warehouse' is transactional, but its state, str, has no attribute"):
+        await transactional(pack.handler)(context)
+
+
+async def test_a_context_made_by_hand_can_be_transactional() -> None:
+    """A test of its own may pass what makes the records, and sees them in the store; without it, it is told so."""
+    store = MemoryStore()
+    record = Record("tx.orders", 0, 0, 0.0, b"o-1", b"")
+    context = Context(Order(order_id="o-1"), record, Warehouse(store), "warehouse", "pack")
+    with pytest.raises(DeclarationError, match="made by hand"):
+        await transactional(pack.handler)(context)
+    context.follow = lambda cause, returned: [ProducerRecord("tx.packed", None, cause.id.encode()) for _ in returned]
+    await transactional(pack.handler)(context)
+
+    assert 2 == (await store.status()).depth
+
+
+async def test_a_window_shorter_than_the_retries_is_refused() -> None:
+    """An inbox that would forget an event between two attempts does not start."""
+
+    @subscribe(Order, retry=Retry(waits=(100_000.0,), attempts=3))
+    async def patient(order: Order) -> None:
+        pass
+
+    service = Service("patient", [patient], lifespan=lifespan(MemoryStore(window_days=2)), middleware=[transactional])
+
+    async with Hub("memory://") as hub:
+        with pytest.raises(DeclarationError, match="remembers 2; use window_days=3"):
+            await hub.serve(service)
