@@ -104,40 +104,49 @@ class KafkaProducer:
         if not records:
             return []
         call = Call(len(records), asyncio.get_running_loop().create_future())
-        async with self._entrance:
-            for index, record in enumerate(records):
-                if not (index + 1) % _YIELD_EVERY:
-                    await asyncio.sleep(0)
-                await self._accept(record, call, index)
+        accepted = 0 if self._entrance.locked() else self._accept_at_once(records, call)
+        if accepted < len(records):
+            async with self._entrance:
+                await self._accept_in_turn(records, accepted, call)
         return await call.done
 
-    async def _accept(self, record: ProducerRecord, call: Call, index: int) -> None:
-        """Queue a record in its lane once there is room, or settle it with what speaks against it."""
-        while not self._room.is_set():
-            await self._room.wait()
+    def _accept_at_once(self, records: Sequence[ProducerRecord], call: Call) -> int:
+        """Accept as many of the first records as need no waiting, or as may go without letting others have a turn."""
+        for place, record in enumerate(records[:_YIELD_EVERY]):
+            if not self._accept(record, place, call):
+                return place
+        return min(len(records), _YIELD_EVERY)
+
+    async def _accept_in_turn(self, records: Sequence[ProducerRecord], first: int, call: Call) -> None:
+        """Accept the others, waiting for room and for news of their topics. Who comes later waits at the entrance."""
+        for place in range(first, len(records)):
+            if not place % _YIELD_EVERY:
+                await asyncio.sleep(0)
+            while not self._accept(records[place], place, call):
+                if not self._room.is_set():
+                    await self._room.wait()
+                    continue
+                info = await self._topics.read(records[place].topic)
+                if isinstance(info, BrokerError):
+                    call.settle(place, info)
+                    break
+
+    def _accept(self, record: ProducerRecord, place: int, call: Call) -> bool:
+        """Queue or refuse a record; False if that has to wait for room, or for news of its topic."""
+        info = self._topics.known(record.topic)
+        if info is None or not self._room.is_set():
+            return False
         now = asyncio.get_running_loop().time()
         size = batch_size_of(record)
-        info = await self._check(record, size, now)
-        if isinstance(info, BrokerError):
-            call.settle(index, info)
-            return
-        entry = Entry(record, size, now + self._timeout, call, index)
-        self._queue(self._lane(TopicPartition(record.topic, self._partition(record, info))), entry)
-
-    async def _check(self, record: ProducerRecord, size: int, now: float) -> TopicInfo | BrokerError:
-        """The record's topic, or what speaks against the record."""
-        topic = record.topic
-        verdict = self._verdict(record, size, self._topics.known(topic) or await self._topics.read(topic))
-        if isinstance(verdict, PublishRefused) and self._topics.claim_stale(topic, now, _DOUBT_AGE):
-            verdict = self._verdict(record, size, await self._topics.read(topic))  # it may have changed since
-        elif self._topics.claim_stale(topic, now) and self._group is not None:
-            self._group.create_task(self._topics.read(topic))
-        return verdict
-
-    def _verdict(self, record: ProducerRecord, size: int, info: TopicInfo | BrokerError) -> TopicInfo | BrokerError:
-        if isinstance(info, BrokerError):
-            return info
-        return refusal(record, size, info, time.time(), self._max_record) or info
+        refused = refusal(record, size, info, time.time(), self._max_record)
+        if refused is None:
+            partition = TopicPartition(record.topic, self._partition(record, info))
+            self._queue(self._lane(partition), Entry(record, size, now + self._timeout, call, place))
+        elif self._topics.older(record.topic, now - _DOUBT_AGE):
+            return False  # what speaks against it may have changed
+        else:
+            call.settle(place, refused)
+        return True
 
     def _partition(self, record: ProducerRecord, info: TopicInfo) -> int:
         """The partition asked for, or the key's, or for a null key the next in turn."""
@@ -213,7 +222,10 @@ class KafkaProducer:
             lane.running = False
 
     async def _ship_batch(self, lane: Lane, session: Session) -> None:
-        info = self._topics.known(lane.partition.topic)
+        topic = lane.partition.topic
+        info = self._topics.known(topic)
+        if self._topics.claim_stale(topic, asyncio.get_running_loop().time()) and self._group is not None:
+            self._group.create_task(self._topics.read(topic))
         limit = min(self._max_batch, info.max_record_bytes) if info else self._max_batch
         batch = lane.take(limit, BATCH_OVERHEAD)
         try:
@@ -257,11 +269,14 @@ class KafkaProducer:
         info = await self._topics.read(lane.partition.topic)
         rest = []
         for entry in lane.pop(size):
-            verdict = self._verdict(entry.record, entry.size, info)
-            if isinstance(verdict, PublishRefused):
-                lane.fail([entry], partial(PublishRefused, str(verdict)))
+            if isinstance(info, BrokerError):
+                refused = None
             else:
+                refused = refusal(entry.record, entry.size, info, time.time(), self._max_record)
+            if refused is None:
                 rest.append(entry)
+            else:
+                lane.fail([entry], partial(PublishRefused, str(refused)))
         lane.put_back(rest)
         lane.alone = len(rest) if len(rest) == size else 0
 

@@ -28,9 +28,13 @@ class TopicCache:
         """A topic as it was last read, however long ago."""
         return self._topics.get(name)
 
-    def claim_stale(self, name: str, now: float, age: float = MAX_AGE) -> bool:
-        """Whether a topic was read so long ago that the caller is to read it again; says so to one caller only."""
-        if now - self._read_at.get(name, now) <= age:
+    def older(self, name: str, time: float) -> bool:
+        """Whether a topic was last read before a time."""
+        return self._read_at.get(name, time) < time
+
+    def claim_stale(self, name: str, now: float) -> bool:
+        """Whether the caller is to read a topic again; says so to one caller only."""
+        if not self.older(name, now - MAX_AGE):
             return False
         self._read_at[name] = now
         return True
