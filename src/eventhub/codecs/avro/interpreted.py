@@ -149,20 +149,19 @@ def _record_writer(record: Record, made: dict[str, Convert]) -> Convert:
     if record.name in made:
         return lambda value: made[record.name](value)  # noqa: PLW0108 - not made yet where a record contains itself
     fields: list[tuple[str, Convert]] = []
-    made[record.name] = write = lambda value: _fields_of(as_model(value), fields, record)
+    made[record.name] = write = lambda value: _fields_of(as_model(value), fields)
     fields.extend((entry.name, _writer(entry.type, made)) for entry in record.fields)
     return write
 
 
-def _fields_of(value: BaseModel, fields: Sequence[tuple[str, Convert]], record: Record) -> dict[str, Any]:
+def _fields_of(value: BaseModel, fields: Sequence[tuple[str, Convert]]) -> dict[str, Any]:
     names, held = _names_on_wire(type(value)), value.__dict__
     written = {}
-    defaults = {entry.name for entry in record.fields if entry.has_default}
     for name, write in fields:
         attribute = names.get(name)
         if attribute is not None and attribute in held:
             written[name] = _at(name, write, held[attribute])
-        elif name not in defaults:
+        else:
             msg = f"{type(value).__name__} has no field {name!r}"
             raise Misfit(msg)
     return written

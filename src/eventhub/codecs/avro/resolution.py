@@ -7,14 +7,13 @@ number means. Defaults, unknown fields and conversions are pydantic's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from eventhub.codecs.avro.types import AvroType, Enumeration, Field, Logical, Map, Primitive, Record, Union, simple_name
-from eventhub.codecs.models import models
 
 
 def source_field(written: Record, wanted: Field) -> Field | None:
@@ -80,16 +79,19 @@ def validator(model: type[BaseModel]) -> Callable[[Any], Any]:
     arguments is not strict about the wire, where a UUID is text.
     """
     validate = model.__pydantic_validator__.validate_python
-    if not any(_is_particular(known) for known in models(model).values()):
+    if not _is_particular(model.__pydantic_core_schema__):
         return validate
     return partial(validate, strict=False, by_alias=True, by_name=True)
 
 
-def _is_particular(model: type[BaseModel]) -> bool:
-    return bool(model.model_config.get("strict")) or any(
-        field.validation_alias is not None or any(getattr(entry, "strict", False) for entry in field.metadata)
-        for field in model.model_fields.values()
-    )
+def _is_particular(core_schema: Any) -> bool:
+    """Whether a class asks somewhere for strictness or other names; leaving that out saves a tenth of the time."""
+    if isinstance(core_schema, Mapping):
+        return any(
+            (key == "strict" and entry is True) or key == "validation_alias" or _is_particular(entry)
+            for key, entry in core_schema.items()
+        )
+    return isinstance(core_schema, list) and any(map(_is_particular, core_schema))
 
 
 def reasons(place: str, error: ValidationError) -> str:

@@ -44,6 +44,7 @@ from uuid import UUID
 
 import pydantic
 from pydantic import BaseModel, RootModel
+from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 
 from eventhub.codecs.avro.defaults import default_json
@@ -118,8 +119,9 @@ def avro_schema(event: type[Event]) -> str:
     Raises:
         DeclarationError: If a field's type has no place in Avro, naming class, field and what to use instead.
     """
+    declared = avro_type(event)
     by_hand = event.__dict__.get("__schema__")
-    return text(avro_type(event)) if by_hand is None else str(by_hand)
+    return text(declared) if by_hand is None else str(by_hand)
 
 
 def avro_type(event: type[Event]) -> Record:
@@ -154,7 +156,7 @@ def _checked(event: type[Event], by_hand: object) -> Record:
         msg = f"{event.__name__}.__schema__ defines {parsed.name!r}; declare the event with name={parsed.name!r}"
         raise DeclarationError(msg)
     known = set(wire_names(event).values())
-    unknown = [entry.name for entry in parsed.fields if entry.name not in known and not entry.has_default]
+    unknown = [entry.name for entry in parsed.fields if entry.name not in known]
     if unknown:
         names = ", ".join(sorted(known))
         msg = f"{event.__name__}.__schema__ has the field {unknown[0]!r}, which the class has not; it has {names}"
@@ -179,6 +181,8 @@ class _Derivation:
         known = self._known(name, model)
         if isinstance(known, Record):
             return known
+        if not model.__pydantic_complete__:
+            _complete(model)
         record = Record(full_name(name, self._namespace))
         self._named[simple_name(name)] = model, record
         check_serializers(model)
@@ -336,6 +340,15 @@ class _Derivation:
             )
             raise DeclarationError(msg)
         return declared
+
+
+def _complete(model: type[BaseModel]) -> None:
+    """Resolve the names in annotations that were not yet defined when the class was made."""
+    try:
+        model.model_rebuild()
+    except PydanticUndefinedAnnotation as error:
+        msg = f"{model.__name__}: {error.name!r} in its annotations is not defined where the class is"
+        raise DeclarationError(msg) from error
 
 
 def _flat(metadata: Iterable[Any]) -> Iterator[Any]:

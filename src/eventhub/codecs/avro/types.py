@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "string", "by
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 MAX_NESTED = 100  # how deep values of a recursive schema nest; pydantic itself gives up at 255
+MAX_FREE_VALUES = 64  # fields of type null and the like; with records of records of them, work without any bytes
 MAX_PRECISION = 1000  # digits of a decimal; beyond, a few bytes of input cost much work
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -125,7 +126,7 @@ def parse(text: str) -> AvroType:
         msg = f"schema is no JSON: {error}"
         raise InvalidSchema(msg) from error
     parsed = _Parser().read(declared, "", 0)
-    _check_sizes(parsed, set())
+    _check_sizes(parsed)
     return parsed
 
 
@@ -275,16 +276,62 @@ def _logical(declared: Mapping[str, Any]) -> Logical | None:
     return Logical(name, scale, precision)
 
 
-def _check_sizes(declared: AvroType, seen: set[int]) -> None:
-    """Refuse arrays whose items take no bytes."""
-    if id(declared) in seen:
-        return
-    seen.add(id(declared))
-    if isinstance(declared, Array) and not _takes_bytes(declared.items, ()):
-        msg = "schema has an array of items without size; ten bytes could stand for any number of them"
-        raise InvalidSchema(msg)
-    for part in parts(declared):
-        _check_sizes(part, seen)
+def _check_sizes(root: AvroType) -> None:
+    """Refuse types of which a few bytes can promise many values: items, or more than a few fields, without size."""
+    sizes = _Sizes()
+    sizes.free_values(root)
+    for declared in everything(root):
+        if isinstance(declared, Array) and not sizes.takes_bytes(declared.items):
+            msg = "schema has an array of items without size; ten bytes could stand for any number of them"
+            raise InvalidSchema(msg)
+
+
+class _Sizes:
+    """What values of each record cost in bytes, decided once each."""
+
+    def __init__(self) -> None:
+        self._takes: dict[int, bool] = {}
+        self._free: dict[int, int] = {}
+
+    def takes_bytes(self, declared: AvroType) -> bool:
+        """Whether every value takes at least one byte."""
+        if isinstance(declared, Primitive):
+            return declared.kind != "null"
+        if isinstance(declared, Fixed):
+            return declared.size > 0
+        if not isinstance(declared, Record):
+            return True
+        if id(declared) not in self._takes:
+            self._takes[id(declared)] = False  # within itself a record adds nothing
+            self._takes[id(declared)] = any([self.takes_bytes(entry.type) for entry in declared.fields])  # noqa: C419
+        return self._takes[id(declared)]
+
+    def free_values(self, declared: AvroType) -> int:
+        """How many values that take no bytes one value can hold, not counting those behind a count or a branch."""
+        if not isinstance(declared, Record):
+            return int(not self.takes_bytes(declared))
+        if id(declared) not in self._free:
+            self._free[id(declared)] = 0
+            inner = sum(self.free_values(entry.type) for entry in declared.fields)
+            self._free[id(declared)] = inner + int(not self.takes_bytes(declared))
+            if inner > MAX_FREE_VALUES:
+                msg = f"schema has a record of more than {MAX_FREE_VALUES} values without size"
+                raise InvalidSchema(msg)
+        return self._free[id(declared)]
+
+
+def everything(root: AvroType) -> Iterator[AvroType]:
+    """A type and all types that it is made of, each record once."""
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        declared = pending.pop()
+        if isinstance(declared, Record):
+            if id(declared) in seen:
+                continue
+            seen.add(id(declared))
+        yield declared
+        pending.extend(parts(declared))
 
 
 def parts(declared: AvroType) -> Sequence[AvroType]:
@@ -296,16 +343,3 @@ def parts(declared: AvroType) -> Sequence[AvroType]:
     if isinstance(declared, Union):
         return declared.branches
     return [entry.type for entry in declared.fields] if isinstance(declared, Record) else ()
-
-
-def _takes_bytes(declared: AvroType, within: tuple[Record, ...]) -> bool:
-    """Whether every value of a type takes at least one byte."""
-    if isinstance(declared, Primitive):
-        return declared.kind != "null"
-    if isinstance(declared, Fixed):
-        return declared.size > 0
-    if isinstance(declared, Record):
-        return declared not in within and any(
-            _takes_bytes(entry.type, (*within, declared)) for entry in declared.fields
-        )
-    return True

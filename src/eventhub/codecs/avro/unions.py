@@ -48,7 +48,7 @@ def record_name(model: type[BaseModel]) -> str:
     declared = model.__dict__.get("__event__")
     if declared is not None:
         return simple_name(declared.name)
-    return re.sub(r"\W+", "_", model.__name__, flags=re.ASCII).strip("_")
+    return re.sub(r"\W+", "_", model.__name__).strip("_")
 
 
 _EXACTLY, _WIDENED, _NEVER = range(3)
