@@ -30,13 +30,13 @@ def blocks(page: str) -> Iterator[str]:
 
 
 async def run_page(text: str, name: str) -> None:
-    """Run the blocks of a page in their order as one module, then the tests that they define."""
+    """Run the blocks of a page in their order as one module, then the programs and tests that they define."""
     module = ModuleType(Path(name).stem)
     for block in blocks(text):
         code = compile(block, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         await _awaited(eval(code, vars(module)))  # noqa: S307 - our own pages
-    for test in [value for name, value in vars(module).items() if name.startswith("test_")]:
-        await _awaited(test())
+    for run in [value for name, value in vars(module).items() if name == "main" or name.startswith("test_")]:
+        await _awaited(run())
 
 
 async def _awaited(outcome: Any) -> None:
@@ -57,6 +57,7 @@ async def test_the_code_of_a_page_runs(page: Path) -> None:
         "```python\nassert False\n```\n",
         "```python\nimport asyncio\n```\ntext\n```python\nassert await asyncio.sleep(0)\n```\n",
         "```python\nasync def test_it():\n    assert False\n```\n",
+        "```python\nasync def main():\n    assert False\n```\n",
     ],
 )
 async def test_code_that_fails_is_seen(page: str) -> None:
