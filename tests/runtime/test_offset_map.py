@@ -88,7 +88,7 @@ def test_one_stuck_key_costs_a_few_characters_however_much_went_past_it() -> Non
 
 def test_a_full_service_fits() -> None:
     """A thousand records in flight, half of them parked, in random places among 20,000."""
-    random = Random(1)  # noqa: S311 - seeded, not secret
+    random = Random(1)
     unfinished = sorted(random.sample(range(20_000), 1000))
     attempts = {offset: random.randint(1, 7) for offset in unfinished[::2]}
 
@@ -101,7 +101,7 @@ def test_a_full_service_fits() -> None:
 @pytest.mark.parametrize(("share", "offsets"), [(0.01, 200_000), (0.1, 40_000), (0.5, 24_000)])
 def test_random_holes_fit_by_the_ten_thousand(share: float, offsets: int) -> None:
     """Even the worst pattern, every second offset at random, holds 24,000 offsets."""
-    random = Random(2)  # noqa: S311 - seeded, not secret
+    random = Random(2)
     offset_map = OffsetMap(0, offsets, frozenset(o for o in range(offsets) if random.random() < share))
 
     text = encode_map(offset_map)
@@ -112,7 +112,7 @@ def test_random_holes_fit_by_the_ten_thousand(share: float, offsets: int) -> Non
 
 def test_what_does_not_fit_is_not_written() -> None:
     """Random holes in more offsets than the limit can hold give no text at all."""
-    random = Random(3)  # noqa: S311 - seeded, not secret
+    random = Random(3)
 
     assert encode_map(OffsetMap(0, 40_000, frozenset(random.sample(range(40_000), 20_000)))) is None
     assert encode_map(OffsetMap(0, 10**6, frozenset(random.sample(range(10**6), 60_000)))) is None

@@ -239,7 +239,7 @@ async def test_foreign_metadata_is_no_memory() -> None:
 
 async def test_there_is_always_room_for_fewer_gaps() -> None:
     """Where what is remembered fills a commit, older records can still be settled."""
-    random = Random(1)  # noqa: S311 - seeded, not secret
+    random = Random(1)
     gaps = frozenset(random.sample(range(23_000), 11_500))
     text = encode_map(OffsetMap(min(gaps), 23_000, gaps)) or ""
     broker = await broker_with(100)

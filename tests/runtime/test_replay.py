@@ -501,7 +501,7 @@ async def test_a_replay_is_the_same_on_both_brokers(broker: Broker) -> None:
 @pytest.mark.slow
 async def test_gaps_that_cannot_be_remembered_end_the_run() -> None:
     """Too many letters left between the settled ones do not fit into a commit; settling the older ones makes room."""
-    random = Random(1)  # noqa: S311 - seeded, not secret
+    random = Random(1)
     broker = await broker_with(0, partitions=1)
     letter = dead_letter(failed(0, 0), Reason("inventory", None, 1, KeyError(), "handle", 0.0, 0.0), topic=LETTERS)
     keys = [random.choice([b"a", b"b"]) for _ in range(22_000)]

@@ -1,0 +1,165 @@
+"""What a relay sees of a SQLite file."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from typing import IO, TYPE_CHECKING
+
+from eventhub.errors import StoreError
+from eventhub.outbox.base import OutboxRow
+from eventhub.outbox.rows import headers_from_text
+from eventhub.outbox.sqlite.connection import begun, ours
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    import aiosqlite
+
+    from eventhub.outbox.base import Lane
+    from eventhub.outbox.sqlite.store import SqliteStore
+
+_GLANCE = 0.02  # seconds between two looks whether another process has written
+
+
+class RelayLock:
+    """The lock that makes a relay the only one of a file; the kernel gives it back however its holder ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the lock of a database file."""
+        self._path = path.with_name(f"{path.name}.relay.lock")
+        self._file: IO[str] | None = None
+
+    def take(self) -> bool:
+        """Whether the lock is held now."""
+        if self._file is not None:
+            return True
+        file = self._path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        file.truncate(0)
+        file.write(f"{socket.gethostname()}:{os.getpid()}")
+        file.flush()
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def holder(self) -> str | None:
+        """Who holds the lock, as ``host:process``, or None."""
+        try:
+            file = self._path.open()
+        except FileNotFoundError:
+            return None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read()
+        return None
+
+
+class SqliteBacklog:
+    """The connection of one relay; it owns all buckets or none."""
+
+    def __init__(self, store: SqliteStore, database: aiosqlite.Connection) -> None:
+        """Read through a connection of its own, and write when no other task of this process does."""
+        self._store = store
+        self._database: aiosqlite.Connection | None = database
+        self._lock = RelayLock(store.path)
+        self._listener = store.doorbell.listen()
+        self._version = -1
+
+    async def close(self) -> None:
+        """Give everything back."""
+        self._lock.release()
+        self._listener.close()
+        if self._database is not None:
+            await self._database.close()
+            self._database = None
+
+    async def share(self) -> Collection[int]:
+        """All buckets, or none while another relay has the file."""
+        with ours(self._store.path):
+            return range(self._store.buckets) if self._lock.take() else ()
+
+    async def beat(self) -> None:
+        """Do nothing: a lock of the kernel needs no sign of life."""
+
+    async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
+        """The first rows of these buckets."""
+        names = self._store.names
+        where, values = "", list[object]()
+        if len(buckets) < self._store.buckets:
+            where += f" AND bucket IN ({', '.join(str(int(bucket)) for bucket in buckets)})"
+        if without:
+            pairs = ", ".join("(?, ?)" for _ in without)
+            where += f' AND NOT EXISTS (SELECT 1 FROM (VALUES {pairs}) WHERE column1 = o.topic AND column2 IS o."key")'
+            values += [part for lane in without for part in lane]
+        with ours(self._store.path):
+            rows = await self._connection().execute_fetchall(
+                f'SELECT id, topic, "key", value, headers, event_id FROM {names.outbox} AS o '
+                f'WHERE NOT EXISTS (SELECT 1 FROM {names.dead} AS d WHERE d.topic = o.topic AND d."key" = o."key")'
+                f"{where} ORDER BY id LIMIT ?",
+                (*values, limit),
+            )
+        return [
+            OutboxRow(number, topic, key, value, headers_from_text(headers), event_id)
+            for number, topic, key, value, headers, event_id in rows
+        ]
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """Let go of rows."""
+        await self._write(
+            (
+                f"DELETE FROM {self._store.names.outbox} WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(ids),),
+            )
+        )
+
+    async def bury(self, row: OutboxRow, reason: str) -> None:
+        """Move a row to the dead ones."""
+        names = self._store.names
+        copy = f"""INSERT INTO {names.dead} ({names.columns}, failed_at, reason)
+                   SELECT {names.columns}, ?, ? FROM {names.outbox} WHERE id = ?"""
+        remove = f"DELETE FROM {names.outbox} WHERE id = ?"
+        await self._write((copy, (time.time(), reason, row.id)), (remove, (row.id,)))
+
+    async def wait(self, timeout: float) -> None:
+        """Wait for the bell, and for other processes' commits."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            if await self._listener.wait(min(_GLANCE, left)) or await self._changed():
+                return
+
+    async def _changed(self) -> bool:
+        """Whether another connection has written since the last look."""
+        with ours(self._store.path):
+            rows = await self._connection().execute_fetchall("PRAGMA data_version")
+        version, self._version = self._version, next(iter(rows))[0]
+        return version != self._version
+
+    async def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
+        """Run statements in one transaction."""
+        async with self._store.alone:
+            database = self._connection()
+            async with begun(database, self._store.path):
+                for statement, values in statements:
+                    await database.execute(statement, values)
+
+    def _connection(self) -> aiosqlite.Connection:
+        if self._database is None:
+            msg = f"this backlog of {self._store.path} is closed, and may belong to another relay"
+            raise StoreError(msg)
+        return self._database

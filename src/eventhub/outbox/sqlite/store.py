@@ -1,0 +1,243 @@
+"""The store: transactions on one connection, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eventhub.errors import DeclarationError, StoreError
+from eventhub.outbox.base import Claim, DeadRow, Status, StoreCounters
+from eventhub.outbox.doorbell import Doorbell
+from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
+from eventhub.outbox.sqlite.backlog import RelayLock, SqliteBacklog
+from eventhub.outbox.sqlite.connection import begun, opened, ours
+from eventhub.outbox.sqlite.tables import names, sqlite_ddl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from typing import Self
+
+    import aiosqlite
+
+    from eventhub.record import ProducerRecord
+
+_EPOCH = date(1970, 1, 1)
+_FORGET_ROWS = 10_000  # claims of one delete: longer ones would keep writers waiting
+
+
+class SqliteStore:
+    """An inbox and an outbox in one file, beside the tables of the business.
+
+    Use it as an async context manager. A transaction's ``connection`` is an ``aiosqlite.Connection``.
+    """
+
+    def __init__(
+        self, path: Path | str, *, prefix: str = "eventhub", buckets: int = BUCKETS, window_days: int = 7
+    ) -> None:
+        """Declare a store; nothing is opened before it is entered.
+
+        Args:
+            path: The file.
+            prefix: What the names of its tables begin with.
+            buckets: Only of note for files that other stores read too.
+            window_days: How many days an event's id is remembered.
+
+        Raises:
+            DeclarationError: If the prefix is no plain name.
+        """
+        self.path = Path(path)
+        """The file."""
+        self.counters = StoreCounters()
+        self.doorbell = Doorbell()
+        self.window_days = window_days
+        self.buckets = buckets
+        self.names = names(prefix)
+        """The names of its tables."""
+        self._ddl = sqlite_ddl(prefix=prefix, buckets=buckets)
+        # One connection for all writers of this process, one at a time: waiting for a lock of our own is
+        # fair and quick, waiting in SQLite's busy handler is neither.
+        self.alone = asyncio.Lock()
+        """Held by whoever of this process writes."""
+        self._writer: aiosqlite.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the file and make the tables.
+
+        Raises:
+            StoreError: If the file cannot be opened or written.
+            DeclarationError: If its outbox was made with another number of buckets.
+        """
+        self._writer = await opened(self.path)
+        try:
+            await self._make_tables(self._writer)
+        except BaseException:
+            await self._writer.close()
+            raise
+        return self
+
+    async def _make_tables(self, database: aiosqlite.Connection) -> None:
+        """Make what is missing, and refuse an outbox that splits its rows otherwise."""
+        with ours(self.path):
+            await database.executescript(self._ddl)
+            [(buckets,)] = await database.execute_fetchall(
+                f"SELECT value FROM {self.names.meta} WHERE name = 'buckets'"
+            )
+        if int(buckets) != self.buckets:
+            msg = f"the outbox in {self.path} has {buckets} buckets, not {self.buckets}; say buckets={buckets}"
+            raise DeclarationError(msg)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            await self._writer.close()
+            self._writer = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqliteTransaction]:
+        """Commit what the block does; one block of this process runs at a time."""
+        async with self.alone:
+            writer = self._require_open()
+            transaction = SqliteTransaction(self, writer)
+            async with begun(writer, self.path):
+                yield transaction
+        if transaction.enqueued:
+            self.counters.enqueued += transaction.enqueued
+            self.doorbell.ring()
+
+    @asynccontextmanager
+    async def backlog(self) -> AsyncIterator[SqliteBacklog]:
+        """A relay's connection; of several relays one works, and the others stand by."""
+        backlog = SqliteBacklog(self, await opened(self.path))
+        try:
+            yield backlog
+        finally:
+            await backlog.close()
+
+    @asynccontextmanager
+    async def announcing(self) -> AsyncIterator[None]:
+        """Do nothing; the relay sees by ``PRAGMA data_version`` that another process has written."""
+        yield
+
+    async def forget(self, today: date) -> int:
+        """Drop claims older than the window, some at a time."""
+        first = (today - _EPOCH).days - self.window_days
+        forgotten = 0
+        while True:
+            async with self.alone:
+                writer = self._require_open()
+                async with begun(writer, self.path):
+                    # A table without row ids is deleted from by its key, so the oldest day goes first.
+                    cursor = await writer.execute(
+                        f"DELETE FROM {self.names.inbox} WHERE (day, consumer_group, scope, event_id) IN "
+                        f"(SELECT day, consumer_group, scope, event_id FROM {self.names.inbox} WHERE day < ? LIMIT ?)",
+                        (first, _FORGET_ROWS),
+                    )
+            forgotten += cursor.rowcount
+            if cursor.rowcount < _FORGET_ROWS:
+                return forgotten
+
+    async def status(self) -> Status:
+        """What the outbox holds; the owner is whoever has the lock beside the file."""
+        [(depth, oldest)] = await self._ask(f"SELECT count(*), min(created_at) FROM {self.names.outbox}")
+        [(dead,)] = await self._ask(f"SELECT count(*) FROM {self.names.dead}")
+        owner = RelayLock(self.path).holder()
+        owners = dict.fromkeys(range(self.buckets), owner) if owner else {}
+        return Status(depth, max(0.0, time.time() - oldest) if depth else 0.0, dead, owners)
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadRow]:
+        """The first dead rows."""
+        rows = await self._ask(
+            f'SELECT id, topic, "key", event_id, reason, failed_at FROM {self.names.dead} ORDER BY id LIMIT ?',
+            (limit,),
+        )
+        return [DeadRow(*row) for row in rows]
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Put dead rows back in their old places."""
+        columns = self.names.columns
+        copy = f"INSERT INTO {self.names.outbox} ({columns}) SELECT {columns} FROM {self.names.dead}"
+        number = await self._take(ids, copy)
+        self.doorbell.ring()
+        return number
+
+    async def drop(self, ids: Sequence[int]) -> int:
+        """Let go of dead rows."""
+        number = await self._take(ids, None)
+        self.doorbell.ring()
+        return number
+
+    async def _take(self, ids: Sequence[int] | None, copy: str | None) -> int:
+        """Delete dead rows, all for None, after copying them if a statement for that is given."""
+        number = 0
+        async with self.alone:
+            writer = self._require_open()
+            async with begun(writer, self.path):
+                for where, values in [("", ())] if ids is None else [(" WHERE id = ?", (one,)) for one in ids]:
+                    if copy is not None:
+                        await writer.execute(copy + where, values)
+                    number += (await writer.execute(f"DELETE FROM {self.names.dead}{where}", values)).rowcount
+        return number
+
+    async def _ask(self, query: str, values: Iterable[Any] = ()) -> Iterable[Any]:
+        with ours(self.path):
+            async with self.alone:
+                return await self._require_open().execute_fetchall(query, values)
+
+    def _require_open(self) -> aiosqlite.Connection:
+        if self._writer is None:
+            msg = f"the store in {self.path} is not open; use it as an async context manager"
+            raise StoreError(msg, retriable=False)
+        return self._writer
+
+
+class SqliteTransaction:
+    """One open transaction of a SQLite store."""
+
+    def __init__(self, store: SqliteStore, connection: aiosqlite.Connection) -> None:
+        """Write through a connection on which a transaction was begun."""
+        self._store = store
+        self.connection = connection
+        """What the business writes through."""
+        self.enqueued = 0
+        """How many rows were written, those of savepoints that were rolled back included."""
+
+    async def claim(self, claim: Claim) -> bool:
+        """Whether the event is new to the group."""
+        with ours(self._store.path):
+            cursor = await self.connection.execute(
+                f"INSERT INTO {self._store.names.inbox} (day, consumer_group, scope, event_id) "
+                "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                ((claim.day - _EPOCH).days, claim.group, claim.scope, claim.event.bytes),
+            )
+        return cursor.rowcount == 1
+
+    async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
+        """Write rows now."""
+        now = time.time()
+        rows = [
+            (
+                bucket_of(record, self._store.buckets),
+                event_id(record),
+                record.topic,
+                record.key,
+                record.value,
+                headers_text(record.headers),
+                now,
+            )
+            for record in records
+        ]
+        with ours(self._store.path):
+            await self.connection.executemany(
+                f"INSERT INTO {self._store.names.outbox} "
+                '(bucket, event_id, topic, "key", value, headers, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+                rows,
+            )
+        self.enqueued += len(rows)
+
+    async def defer(self, records: Sequence[ProducerRecord]) -> None:
+        """Write rows now: the transaction has been alone since it began, so ids follow commits, and savepoints hold."""
+        await self.enqueue(records)
