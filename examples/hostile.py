@@ -16,7 +16,7 @@ def hostile_values(genuine: bytes) -> Mapping[bytes, str]:
     schema_id, avro = genuine[MAGIC_BYTES:FRAME_BYTES], genuine[FRAME_BYTES:]
     return {
         b"\x7f" + schema_id + avro: "magic byte",
-        b"\x00" + schema_id + avro[: len(avro) // 2]: "not what their schema promises",
+        b"\x00" + schema_id + avro[: len(avro) // 2]: "bytes are left",
         b"\x00" + UNKNOWN_SCHEMA_ID.to_bytes(4, "big") + avro: str(UNKNOWN_SCHEMA_ID),
     }
 

@@ -12,16 +12,16 @@ from eventhub.retry import Fate, Retry, backoff
     ("error", "attempt", "fate"),
     [
         (ValueError("x"), 1, Fate.RETRY),
-        (ValueError("x"), 7, Fate.DEAD_LETTER),
+        (ValueError("x"), 7, Fate.EXHAUSTED),
         (HandlerTimeout("x"), 1, Fate.RETRY),
-        (DecodeError("x"), 1, Fate.DEAD_LETTER),
-        (HandlerFault("x"), 1, Fate.DEAD_LETTER),
+        (DecodeError("x"), 1, Fate.FATAL),
+        (HandlerFault("x"), 1, Fate.FATAL),
         (BrokerError("x"), 99, Fate.PAUSE),
         (RegistryError("x"), 99, Fate.PAUSE),
-        (KeyError("x"), 1, Fate.DEAD_LETTER),
+        (KeyError("x"), 1, Fate.FATAL),
         (LookupError("x"), 99, Fate.IGNORE),
         (ConnectionError("x"), 99, Fate.PAUSE),
-        (GeneratorExit(), 1, Fate.DEAD_LETTER),
+        (GeneratorExit(), 1, Fate.FATAL),
     ],
 )
 def test_an_errors_fate_follows_from_its_class_and_the_attempt(error: BaseException, attempt: int, fate: Fate) -> None:
@@ -34,7 +34,7 @@ def test_an_errors_fate_follows_from_its_class_and_the_attempt(error: BaseExcept
 
 def test_an_error_that_is_not_worth_another_attempt_is_given_up_at_once() -> None:
     """on= narrows what is retried."""
-    assert Fate.DEAD_LETTER is Retry(on=OSError).fate(ValueError("x"), 1)
+    assert Fate.FATAL is Retry(on=OSError).fate(ValueError("x"), 1)
 
 
 @pytest.mark.parametrize(("waits", "attempts", "expected"), [((1.0, 2.0), None, 3), ((1.0,), 10, 10), ((), None, 1)])

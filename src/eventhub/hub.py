@@ -25,7 +25,7 @@ from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.sources import fresh_stamp
 from eventhub.runtime.supervisor import Supervisor
 from eventhub.runtime.worker import Wiring
-from eventhub.service import Service, check_subjects, dead_letter_topic
+from eventhub.service import Service, check_subjects, dead_letter_topic, replay_topic
 from eventhub.settings import Security
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Hub:
         self._options = options
         self._serde = Serde(self.registry, auto_register=auto_register if auto_register is not None else embedded)
         self._publisher = Publisher(self.broker.producer(), self._serde)
+        self._record_bytes: dict[str, int] = {}  # by topic
         self._prepared: set[type[Event]] = set()  # the classes that may be published
         self.supervisors: list[Supervisor] = []
         """The services that are being served."""
@@ -226,6 +227,7 @@ class Hub:
             broker=self.broker,
             publisher=self._publisher,
             reader=self._serde.reader([event for event in service.reads if not is_tombstone(event)]),
+            record_bytes=self._record_bytes,
             options=self._options,
             companions=self._companions,
         )
@@ -254,15 +256,15 @@ class Hub:
         self._prepared.update(writes)
 
     async def _require_topics(self, topics: set[str], groups: Mapping[str, Sequence[str]]) -> None:
-        """Create or demand the topics of events, and the dead-letter topics with as many partitions."""
+        """Create or demand the topics of events, and those of dead letters and replays with as many partitions."""
         there = await self.broker.admin.topics()
+        self._record_bytes.update({info.name: info.max_record_bytes for info in there.values()})
         wanted = [NewTopic(topic, self._options.partitions) for topic in sorted(topics - there.keys())]
         partitions = {info.name: info.partitions for info in there.values()} | {t.name: t.partitions for t in wanted}
         for group, read in groups.items():
             for topic in read:
-                letters = dead_letter_topic(topic, group)
-                if letters not in there:
-                    wanted.append(NewTopic(letters, partitions[topic]))
+                own = (dead_letter_topic(topic, group), replay_topic(topic, group))
+                wanted += [NewTopic(name, partitions[topic]) for name in own if name not in there]
         if not wanted:
             return
         if not self._provision:

@@ -16,8 +16,10 @@ class Fate(Enum):
 
     RETRY = "retry"
     """Tried again after a wait; the default."""
-    DEAD_LETTER = "dead_letter"
-    """Given up: trying again cannot help, or was done often enough."""
+    FATAL = "fatal"
+    """Given up at once: trying again cannot help."""
+    EXHAUSTED = "exhausted"
+    """Given up: it was tried often enough."""
     IGNORE = "ignore"
     """Completed all the same, and counted."""
     PAUSE = "pause"
@@ -87,12 +89,12 @@ class Retry:
         if isinstance(error, self.pause):
             return Fate.PAUSE
         if isinstance(error, self.fatal) or isinstance(error, FATAL):  # noqa: SIM101 - either may be one class
-            return Fate.DEAD_LETTER
+            return Fate.FATAL
         if isinstance(error, InfrastructureError):
             return Fate.PAUSE
-        if not isinstance(error, self.on) or attempt >= self.max_attempts:
-            return Fate.DEAD_LETTER
-        return Fate.RETRY
+        if not isinstance(error, self.on):
+            return Fate.FATAL
+        return Fate.RETRY if attempt < self.max_attempts else Fate.EXHAUSTED
 
     def wait_before(self, attempt: int, jitter: float) -> float:
         """Seconds to wait before an attempt (from 2 on); ``jitter`` in 0..1 adds up to 20 %."""

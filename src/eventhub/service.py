@@ -124,6 +124,11 @@ class Service(Generic[S]):
         """The topics that take what could not be handled, in the order of ``topics``."""
         return tuple(dead_letter_topic(topic, self.name) for topic in self.topics)
 
+    @property
+    def replay_topics(self) -> tuple[str, ...]:
+        """The topics through which dead letters come back, in the order of ``topics``."""
+        return tuple(replay_topic(topic, self.name) for topic in self.topics)
+
     def __repr__(self) -> str:
         """The service as it was declared."""
         return f"Service({self.name!r}, {[*(s.name for s in self.subscriptions), *(s.name for s in self.sources)]})"

@@ -30,17 +30,21 @@ def given_up(value: bytes) -> ProducerRecord:
 
 
 def test_every_topic_of_the_services_is_known() -> None:
-    """Those that are written, those that are read, and where each service puts what it gives up."""
+    """Those that are written or read, and where each service puts what it gives up and gets it back from."""
     assert [
         "shop.notifications",
         "shop.orders",
         "shop.orders.inventory.dlt",
+        "shop.orders.inventory.retry.replay",
         "shop.outcomes",
         "shop.outcomes.notification.dlt",
+        "shop.outcomes.notification.retry.replay",
         "shop.reservations",
         "shop.reservations.order.dlt",
+        "shop.reservations.order.retry.replay",
         "shop.shortages",
         "shop.shortages.order.dlt",
+        "shop.shortages.order.retry.replay",
     ] == TOPICS
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from eventhub import Options, Retry, Service, subscribe
+from eventhub import Exhausted, Options, Retry, Service, subscribe
 from eventhub.runtime.breaker import BreakerOptions
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
@@ -90,3 +90,64 @@ async def test_a_handler_that_swallows_its_deadline_fails_all_the_same(shop: Sho
     [letter] = await shop.letters(shop.order, service)
 
     assert ("deadline", "eventhub.errors.HandlerTimeout") == (letter.stage, letter.error_type)
+
+
+async def test_poison_of_several_keys_does_not_hold_up_what_can_be_handled(shop: Shop) -> None:
+    """The breaker opens on it, the first fresh record closes it, and the poison is given up in the end."""
+    seen: list[int] = []
+
+    @subscribe(shop.order, retry=Retry(waits=(0.01,) * 6))
+    async def handle(order: Any) -> None:
+        if order.customer in "abc":
+            raise ConnectionError
+        seen.append(order.number)
+
+    service = Service(shop.name("poison"), [handle])
+    async with shop.serving(service, options=Options(breaker=SOON)) as hub:
+        await hub.publish_many(shop.orders("abc"))
+        await until(lambda: hub.supervisors[0].worker and hub.supervisors[0].worker.gate.shut)
+        await hub.publish_many(shop.orders("defghijklm"))
+        await until(lambda: len(seen) == 10)
+        await hub.publish_many(shop.orders("n" * 40))
+        await until(lambda: len(seen) == 50)
+
+    assert 50 == len(seen)
+
+
+async def test_errors_that_are_fatal_by_declaration_say_nothing_of_an_outage(shop: Shop) -> None:
+    """Each is given up at once, however many keys they hit in a row."""
+    seen: list[int] = []
+
+    @subscribe(shop.order, retry=Retry(fatal=ValueError))
+    async def handle(order: Any) -> None:
+        if order.customer != "z":
+            raise ValueError
+        seen.append(order.number)
+
+    service = Service(shop.name("fatal"), [handle])
+    async with shop.serving(service, options=Options(breaker=SOON)) as hub:
+        await hub.publish_many(shop.orders("abcdefghijklz"))
+        await until(lambda: seen and hub.supervisors[0].counters.dead_lettered == 12)
+
+    assert 12 == len(await shop.letters(shop.order, service))
+
+
+async def test_a_key_may_be_halted_instead_of_given_up(shop: Shop) -> None:
+    """Its records stay where they are, other keys go on, and nothing is dead-lettered."""
+    seen: list[tuple[str, int]] = []
+
+    @subscribe(shop.order, retry=Retry(attempts=1, exhausted=Exhausted.HALT_KEY))
+    async def handle(order: Any) -> None:
+        if order.number == 0:
+            raise OSError
+        seen.append((order.customer, order.number))
+
+    service = Service(shop.name("halting"), [handle])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("aabb"))
+        await until(lambda: len(seen) == 2)
+        await until(lambda: hub.supervisors[0].worker and hub.supervisors[0].worker.lanes.parked_records == 2)
+
+    assert [("b", 2), ("b", 3)] == seen
+    assert [] == await shop.letters(shop.order, service)
+    assert 2 == await shop.committed(shop.order, service)

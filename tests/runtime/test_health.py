@@ -58,7 +58,7 @@ async def test_a_running_service_counts_what_it_does(shop: Shop) -> None:
 
     assert found.live
     assert found.ready
-    assert (3, 3) == (found.detail.counted.handled, found.detail.partitions)
+    assert (3, 6) == (found.detail.counted.handled, found.detail.partitions)
 
 
 class Noted(Hooks):
@@ -97,7 +97,7 @@ async def test_hooks_hear_what_happens_and_their_failures_change_nothing(shop: S
         await hub.publish_many(shop.orders("a"))
         await until(lambda: "committed 1" in noted.heard)
 
-    assert ["owns 3", "gave up 0: OSError", "committed 1"] == noted.heard[:3]
+    assert ["owns 6", "gave up 0: OSError", "committed 1"] == [said for said in noted.heard if said != "committed 0"]
 
 
 class HangingOnce:

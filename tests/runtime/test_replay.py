@@ -16,7 +16,7 @@ from eventhub.brokers.base import NewTopic, TopicInfo
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.memory.faults import Operation
-from eventhub.errors import BrokerError, DeclarationError
+from eventhub.errors import BrokerError, DeclarationError, DecodeError
 from eventhub.record import Record, TopicPartition
 from eventhub.runtime.dead_letter import Origin, Reason, dead_letter, read_dead_letter
 from eventhub.runtime.reading import Reading
@@ -535,8 +535,10 @@ def test_a_replayed_record_is_restored_to_what_it_was() -> None:
     read = Record(REPLAYS, 1, 8, 9.5, sent.key, sent.value, sent.headers)
 
     assert original == restored(read, "orders")
-    assert restored(read, "payments") is None
-    assert restored(original, "orders") is None
+    with pytest.raises(DecodeError, match="no replay of a record of topic 'payments'"):
+        restored(read, "payments")
+    with pytest.raises(DecodeError, match="no replay of a record of topic 'orders'"):
+        restored(original, "orders")
 
 
 def test_a_replay_that_fails_again_counts_its_replays() -> None:

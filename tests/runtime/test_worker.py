@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from eventhub import Options, Retry, Service, subscribe
+from eventhub import Context, Options, Retry, Service, subscribe
 from eventhub.record import ProducerRecord
+from eventhub.runtime.replay import DeadLetterTopic, Selection
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
 
@@ -227,3 +228,43 @@ async def test_a_tombstone_that_nobody_asked_for_is_passed_over(shop: Shop) -> N
     assert [("a", 7)] == seen
     assert 2 == await shop.committed(shop.order, service)
     assert [] == await shop.letters(shop.order, service)
+
+
+async def test_a_dead_letter_that_is_replayed_is_handled_as_if_it_had_never_failed(shop: Shop) -> None:
+    """The handler sees the original event and stamp; failing again gives a letter that counts its replays."""
+    seen: list[Any] = []
+
+    @subscribe(shop.order, retry=Retry(attempts=1))
+    async def handle(order: Any, context: Context[None]) -> None:
+        seen.append((order.customer, context.stamp.id, context.record.topic, context.record.offset))
+        if len(seen) < 3:
+            raise OSError
+
+    service = Service(shop.name("replayed"), [handle])
+    topic = shop.order.__event__.topic
+    async with shop.serving(service) as hub:
+        await hub.publish(shop.order(customer="a"))
+        await until(lambda: hub.supervisors[0].counters.dead_lettered == 1)
+        letters = DeadLetterTopic(hub.broker, topic, service.name)
+        await letters.replay(Selection(), dry_run=False)
+        await until(lambda: hub.supervisors[0].counters.dead_lettered == 2)
+        await letters.replay(Selection(), dry_run=False)
+        await until(lambda: len(seen) == 3)
+
+    assert 1 == len(set(seen))
+    assert [0, 1] == sorted(letter.replay_count for letter in await shop.letters(shop.order, service))
+    assert ["eventhub-replay" not in name for name, _ in (await shop.records(topic))[0].headers]
+
+
+async def test_a_stranger_on_the_replay_topic_is_given_up_and_harms_nobody(shop: Shop) -> None:
+    """A record that does not say where it came from is no replay."""
+    seen: list[Any] = []
+    service = listening(shop, seen)
+    async with shop.serving(service) as hub:
+        await hub.producer.send([ProducerRecord(service.replay_topics[0], b"a", b"\x00\x00\x00\x00\x01")])
+        await until(lambda: hub.supervisors[0].counters.dead_lettered == 1)
+
+    [letter] = await shop.letters(shop.order, service)
+
+    assert "no replay of a record" in (letter.error_message or "")
+    assert [] == seen

@@ -31,6 +31,9 @@ from eventhub.record import ProducerRecord, Record, RecordMetadata, TopicPartiti
 METADATA_LIMIT = 4096
 """UTF-16 units of commit metadata that every broker takes (Kafka: ``offset.metadata.max.bytes``)."""
 
+RECORD_BYTES = 1024 * 1024
+"""The largest record that a topic takes unless it says otherwise (Kafka: ``max.message.bytes``, a little more)."""
+
 Outcome = RecordMetadata | BrokerError
 """What became of one record that was sent."""
 
@@ -55,7 +58,7 @@ class TopicInfo:
 
     name: str
     partitions: int
-    max_record_bytes: int = 1024 * 1024
+    max_record_bytes: int = RECORD_BYTES
     """The largest batch that the broker takes for it (``max.message.bytes``)."""
     compacted: bool = False
     """Whether ``cleanup.policy`` has ``compact``: every record then needs a key."""

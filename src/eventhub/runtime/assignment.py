@@ -34,17 +34,19 @@ log = structlog.get_logger()
 class Assignment:
     """The listener of one consumer, and the only one who commits for it."""
 
-    def __init__(self, group: str, ordering: Mapping[str, Ordering], lanes: Lanes, options: Options) -> None:
+    def __init__(
+        self, group: str, topics: Mapping[str, tuple[str | None, Ordering]], lanes: Lanes, options: Options
+    ) -> None:
         """Own nothing yet.
 
         Args:
             group: The consumer group.
-            ordering: The ordering of each topic.
+            topics: The topics that are read: whose dead letters come back there, or None, and their ordering.
             lanes: Who handles the records.
             options: Grace periods, deadlines and where to start.
         """
         self._group = group
-        self._ordering = ordering
+        self._topics = topics
         self._lanes = lanes
         self._options = options
         self._consumer: Consumer | None = None
@@ -103,7 +105,9 @@ class Assignment:
             position = committed[tp]
             start = start_offset(position, ranges[tp], self._options.start, known_group=known_group)
             done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
-            partition = Partition(tp, self._ordering[tp.topic], Offsets(start, done_before), start, committed=position)
+            origin, ordering = self._topics[tp.topic]
+            offsets = Offsets(start, done_before)
+            partition = Partition(tp, ordering, offsets, start, committed=position, origin=origin)
             self.partitions[tp] = partition
             self._lanes.adopt(partition)
             consumer.seek(tp, start)
@@ -116,7 +120,9 @@ class Assignment:
         return [
             tp
             for tp, partition in self.partitions.items()
-            if not partition.draining and partition.position - partition.offsets.committable < span
+            if not partition.draining
+            and not partition.crowded
+            and partition.position - partition.offsets.committable < span
         ]
 
     def accept(self, polled: Mapping[TopicPartition, Sequence[Record]]) -> list[Batch]:

@@ -34,9 +34,9 @@ class Attempts:
     def fate(self, retry: Retry, schema_grace: float) -> Fate:
         """What becomes of the record, given its handler's policy and how long a schema may be on its way."""
         if isinstance(self.error, PublishRefused):  # the same events would be refused again
-            return Fate.DEAD_LETTER
+            return Fate.FATAL
         if isinstance(self.error, SchemaNotFound) and self._clock.monotonic() - self._since >= schema_grace:
-            return Fate.DEAD_LETTER
+            return Fate.FATAL
         return retry.fate(self.error, self.attempt)
 
     def retry(self, policy: Retry, jitter: float) -> float:

@@ -51,14 +51,20 @@ class Gate:
         """Whether a failure is remembered, so that successes mean something."""
         return self._breaker.suspicious
 
-    async def enter(self) -> None:
-        """Return when the record in hand may be handled, as one of many or as the probe."""
+    async def enter(self, *, failed_before: bool) -> None:
+        """Return when the record in hand may be handled, as one of many or as the probe.
+
+        A record that failed before leaves the probe to one that did not, if one comes within a
+        second: it may be poison, and the failure of poison says nothing of an outage.
+        """
+        patience = _LOOK if failed_before else 0.0
         while self.shut:
             now = self._clock.monotonic()
-            if self._breaker.probe(now):
+            due = self._breaker.probe_at + patience
+            if now >= due and self._breaker.probe(now):
                 self._prober = asyncio.current_task()
                 return
-            await self._rest(max(self._breaker.probe_at - now, 0.0) or _LOOK)
+            await self._rest(max(due - now, 0.0) or _LOOK)
 
     def failed(self, key: Hashable) -> None:
         """Tell that a handler failed in a way that an outage may cause."""

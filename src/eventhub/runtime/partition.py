@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eventhub.brokers.base import OffsetAndMetadata
+from eventhub.brokers.base import METADATA_LIMIT, OffsetAndMetadata
 from eventhub.runtime.offset_map import encode_map
 from eventhub.subscription import Ordering
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from eventhub.record import Record, TopicPartition
     from eventhub.runtime.offsets import Offsets
+
+
+CROWDED = METADATA_LIMIT * 3 // 4  # characters of metadata above which a partition gets no new records
 
 
 @dataclass(slots=True, eq=False)
@@ -39,12 +42,22 @@ class Partition:
     """Whether completions come too late to count."""
     committed: OffsetAndMetadata | None = None
     """What this worker committed last."""
+    origin: str | None = None
+    """The topic whose dead letters come back through this one, or None for a topic of events."""
+    crowded: bool = False
+    """Whether what is finished beyond the commit hardly fits its metadata, so that nothing more is fetched."""
+
+    @property
+    def topic(self) -> str:
+        """The topic that its records were written to at first."""
+        return self.origin if self.origin is not None else self.topic_partition.topic
 
     def commit_due(self) -> OffsetAndMetadata | None:
         """What is to be committed now, or None if that is committed already."""
         done_beyond = self.offsets.map()
-        metadata = (encode_map(done_beyond) or "") if done_beyond is not None else ""
-        due = OffsetAndMetadata(self.offsets.committable, metadata)
+        metadata = encode_map(done_beyond) if done_beyond is not None else ""
+        self.crowded = metadata is None or len(metadata) > CROWDED
+        due = OffsetAndMetadata(self.offsets.committable, metadata or "")
         return due if due != self.committed else None
 
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from eventhub.brokers.base import RECORD_BYTES
 from eventhub.codecs.serde import SchemaUnresolved
-from eventhub.errors import EventHubError
-from eventhub.retry import Exhausted, Fate, Retry
+from eventhub.errors import EventHubError, PublishRefused
+from eventhub.retry import Exhausted, Fate, Retry, backoff
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.dead_letter import dead_letter
 from eventhub.runtime.hooks import tell
 from eventhub.service import dead_letter_topic
 
 if TYPE_CHECKING:
-    from eventhub.record import Record
+    from eventhub.record import ProducerRecord, Record
     from eventhub.runtime.counters import Counters
     from eventhub.runtime.gate import Gate
     from eventhub.runtime.partition import Partition
@@ -29,6 +30,9 @@ log = structlog.get_logger()
 
 OUTAGE_STAGES = frozenset({"handle", "deadline"})
 """Where failures may be an outage's doing; what cannot be decoded or published says nothing of one."""
+
+OUTAGE_FATES = frozenset({Fate.RETRY, Fate.EXHAUSTED, Fate.PAUSE})
+"""Fates of errors that an outage may cause; one that is fatal by declaration is the record's own."""
 
 UNDECODED = Retry()
 """What applies to records of which nobody knows yet whose they are."""
@@ -85,8 +89,10 @@ class Recovery:
             case Fate.IGNORE:
                 self._counters.ignored += 1
                 return None
-            case Fate.DEAD_LETTER:
-                await self._give_up(record, plan, attempts)
+            case Fate.FATAL | Fate.EXHAUSTED as fate:
+                if fate is Fate.EXHAUSTED and retry.exhausted is Exhausted.HALT_KEY:
+                    await self._halt(record, attempts)
+                await self._give_up(record, partition, plan, attempts)
                 return None
             case Fate.PAUSE:
                 wait = attempts.pause(self._options.random())
@@ -101,11 +107,11 @@ class Recovery:
     def _fate(self, record: Record, attempts: Attempts, retry: Retry) -> Fate:
         """What becomes of the record, once the breaker has heard of it: in an outage nothing is given up."""
         fate = attempts.fate(retry, self._options.schema_grace)
-        telling = attempts.stage in OUTAGE_STAGES
-        if telling and fate is not Fate.IGNORE:
+        telling = attempts.stage in OUTAGE_STAGES and fate in OUTAGE_FATES
+        if telling:
             self._gate.failed(record.key if record.key is not None else record.offset)
         self._gate.left()
-        return Fate.PAUSE if telling and self._gate.shut and fate is not Fate.IGNORE else fate
+        return Fate.PAUSE if telling and self._gate.shut else fate
 
     async def _resolve(self, record: Record) -> EventHubError | None:
         """Fetch the schema of a record; returns what prevented it, or None."""
@@ -115,17 +121,38 @@ class Recovery:
             return error
         return None
 
-    async def _give_up(self, record: Record, plan: Plan | None, attempts: Attempts) -> None:
+    async def _halt(self, record: Record, attempts: Attempts) -> None:
+        """Let the key stand still until its partition goes away or the service stops."""
+        log.error("eventhub.key_halted", **self._facts(record, attempts))
+        await self._rest(math.inf)
+
+    async def _give_up(self, record: Record, partition: Partition, plan: Plan | None, attempts: Attempts) -> None:
         """Put the record into its dead-letter topic; never returns before the broker has it."""
-        if plan is not None and plan.retry.exhausted is Exhausted.HALT_KEY:
-            log.error("eventhub.key_halted", **self._facts(record, attempts))
-            await self._rest(math.inf)
-        reason = attempts.reason(self._group, plan.name if plan is not None else None)
-        letter = dead_letter(record, reason, topic=dead_letter_topic(record.topic, self._group))
-        await self._wiring.publisher.deliver([letter], self._rest, self._options.random)
+        topic = dead_letter_topic(partition.topic, self._group)
+        letter = dead_letter(
+            record,
+            attempts.reason(self._group, plan.name if plan is not None else None),
+            topic=topic,
+            trusted=partition.origin is not None,
+            max_bytes=self._wiring.record_bytes.get(topic, RECORD_BYTES),
+        )
+        await self._deliver(letter, record, attempts)
         self._counters.dead_lettered += 1
         log.warning("eventhub.record_dead_lettered", **self._facts(record, attempts))
         tell(self._options.hooks, lambda hook: hook.on_dead_lettered(self._group, record, attempts.error))
+
+    async def _deliver(self, letter: ProducerRecord, record: Record, attempts: Attempts) -> None:
+        """Write a dead letter, however long the broker refuses it: its record is not skipped."""
+        refusals = 0
+        while True:
+            try:
+                await self._wiring.publisher.deliver([letter], self._rest, self._options.random)
+            except PublishRefused as refused:
+                refusals += 1
+                log.error("eventhub.dead_letter_refused", **self._facts(record, attempts), reason=str(refused))  # noqa: TRY400 - the reason says it all
+                await self._rest(backoff(refusals, jitter=self._options.random()))
+            else:
+                return
 
     def _facts(self, record: Record, attempts: Attempts) -> dict[str, object]:
         """What every log line about the record says; never its key, its value or an error's text."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from eventhub import headers as names
 from eventhub.clock import Clock, SystemClock
-from eventhub.errors import BrokerError, DeclarationError, PublishRefused
+from eventhub.errors import BrokerError, DeclarationError, DecodeError, PublishRefused
 from eventhub.headers import without_control
 from eventhub.record import ProducerRecord, Record
 from eventhub.runtime.dead_letter import DeadLetter, read_dead_letter
@@ -267,15 +267,19 @@ def replayed(letter: DeadLetter, destination: TopicInfo) -> ProducerRecord:
     )
 
 
-def restored(record: Record, topic: str) -> Record | None:
+def restored(record: Record, topic: str) -> Record:
     """The record as it once stood on its topic, from one that was replayed to its group.
 
-    None if it does not say where on that topic it stood. Whoever handles it keeps the record itself
+    Whoever handles it keeps the record itself
     as well: its offset is the one to commit, and its headers go into another dead letter.
+
+    Raises:
+        DecodeError: If it does not say where on that topic it stood.
     """
     origin = read_dead_letter(record).origin
     if origin is None or origin.topic != topic:
-        return None
+        msg = f"no replay of a record of topic {topic!r}: its headers do not say where on that topic it stood"
+        raise DecodeError(msg, record=record)
     return record._replace(
         topic=origin.topic,
         partition=origin.partition,

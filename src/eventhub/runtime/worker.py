@@ -31,8 +31,10 @@ from eventhub.runtime.hooks import tell
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.plan import Plan, make_plan
 from eventhub.runtime.recovery import Recovery
+from eventhub.runtime.replay import restored
 from eventhub.runtime.watchdog import Signs, diagnosis, report_stuck
-from eventhub.subscription import returned_events
+from eventhub.service import replay_topic
+from eventhub.subscription import Ordering, returned_events
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -62,6 +64,8 @@ class Wiring:
     broker: Broker
     publisher: Publisher
     reader: Reader
+    record_bytes: Mapping[str, int]
+    """The largest record that each topic takes; what is missing takes the default."""
     options: Options
     companions: Callable[[Service[Any], object], Sequence[Companion]]
     """What else runs while a service does, chosen by its state; a relay, for instance."""
@@ -80,7 +84,7 @@ class Worker:
             counters: Where to count; they outlive this worker.
         """
         self._group = service.name
-        self._topics = service.topics
+        self._topics = (*service.topics, *service.replay_topics)
         self._state = state
         self._wiring = wiring
         self._options = wiring.options
@@ -95,7 +99,6 @@ class Worker:
         self._tombstones: dict[str, Any] = {
             event.__event__.topic: event for event in service.reads if is_tombstone(event)
         }
-        self._ordering = {event.__event__.topic: s.ordering for s in service.subscriptions for event in s.events}
         self._stopping = False
         self._denied = 0  # polls in a row that were denied
         self._paused_for: str | None = None
@@ -104,7 +107,7 @@ class Worker:
         self.lanes = Lanes(self._process, concurrency=service.limits.concurrency, clock=self._clock)
         self.gate = Gate(self._group, Breaker(self._options.breaker), self.lanes.rest, self._clock)
         self._recovery = Recovery(self._group, wiring, self.gate, self.lanes.rest, counters)
-        self.assignment = Assignment(self._group, self._ordering, self.lanes, self._options)
+        self.assignment = Assignment(self._group, _topics(service), self.lanes, self._options)
         self.heartbeat = self._clock.monotonic()
         """Monotonic time of the poll task's last turn."""
 
@@ -206,8 +209,6 @@ class Worker:
 
     def _paused(self) -> str | None:
         """Why nothing is fetched for the time being, or None."""
-        if self.gate.shut:
-            return "breaker"
         lanes, options = self.lanes, self._options
         if lanes.parked_keys >= options.max_parked_keys or lanes.parked_records >= options.max_parked_records:
             return "parked"
@@ -231,15 +232,16 @@ class Worker:
         attempts: Attempts | None = None
         while True:
             try:
-                event = self._decode(record)
+                original = record if partition.origin is None else restored(record, partition.origin)
+                event = self._decode(original)
                 if event is None:
                     return
                 if self.gate.shut:
-                    await self.gate.enter()
+                    await self.gate.enter(failed_before=attempts is not None)
                 plan = self._plans[type(event)]
-                returned = await self._call(plan, event, record, attempts)
+                returned = await self._call(plan, event, original, attempts)
                 if returned is not None:
-                    await self._publish(returned_events(returned), record, event, plan)
+                    await self._publish(returned_events(returned), original, event, plan)
                 self._handled()
             except BaseException as error:  # noqa: BLE001 - whatever it is, somebody has to decide the record's fate
                 attempts = await self._recovery.recover(record, partition, plan, error, attempts)
@@ -348,3 +350,13 @@ class Worker:
         await self.assignment.commit(partitions)
         await self.lanes.stop()
         await consumer.stop()
+
+
+def _topics(service: Service[Any]) -> dict[str, tuple[str | None, Ordering]]:
+    """The topics that are read: whose dead letters come back there, or None, and their ordering."""
+    topics: dict[str, tuple[str | None, Ordering]] = {}
+    for subscription in service.subscriptions:
+        for topic in {event.__event__.topic for event in subscription.events}:
+            topics[topic] = (None, subscription.ordering)
+            topics[replay_topic(topic, service.name)] = (topic, subscription.ordering)
+    return topics

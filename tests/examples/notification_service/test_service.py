@@ -64,4 +64,4 @@ def test_a_gateway_that_is_down_is_tried_four_times() -> None:
     """Patience outlasts the two failures of a mail that can be sent, then it ends in a dead letter."""
     fates = [PATIENCE.fate(GatewayDown(), attempt) for attempt in (1, 2, 3, 4)]
 
-    assert [Fate.RETRY, Fate.RETRY, Fate.RETRY, Fate.DEAD_LETTER] == fates
+    assert [Fate.RETRY, Fate.RETRY, Fate.RETRY, Fate.EXHAUSTED] == fates
