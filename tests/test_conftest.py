@@ -60,8 +60,11 @@ def test_a_skipped_module_fails_in_ci(
     assert outcomes == result.parseoutcomes()
 
 
-def test_all_that_was_skipped_for_one_reason_is_said_in_one_line(suite: pytest.Pytester) -> None:
+def test_all_that_was_skipped_for_one_reason_is_said_in_one_line(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The line has the number, the reason and the files."""
+    monkeypatch.setenv("CI", "")
     suite.makepyfile(SKIPPING + "\n\n" + SKIPPING.replace("test_of_a_broker", "test_of_another"))
 
     result = suite.runpytest()

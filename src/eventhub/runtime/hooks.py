@@ -26,7 +26,7 @@ class Hooks:
         """Hear of what is owned now, after every change."""
 
     def on_paused(self, group: str, reason: str) -> None:
-        """Hear that no records are fetched, and why: ``breaker``, ``parked`` or ``authorization``."""
+        """Hear that no records are fetched, and why: ``parked``, since too many keys wait."""
 
     def on_dead_lettered(self, group: str, record: Record, error: BaseException) -> None:
         """Hear of a record that was given up, after the broker has its dead letter."""

@@ -54,4 +54,4 @@ def test_broken_law_is_shown(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("-k", "TestForgetful and headers")
 
     assert {"failed", "deselected"} == result.parseoutcomes().keys()
-    result.stdout.fnmatch_lines(["E*AssertionError: assert (*) == ()"])
+    result.stdout.fnmatch_lines(["*assert (*) == ()"])
