@@ -6,7 +6,7 @@ Servers differ: error bodies may be empty or no JSON, some answer 204, older one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,15 +96,15 @@ def _hint(status: int) -> str:
     return ""
 
 
-def schema_in(answer: Answer) -> Schema:
-    """The schema in an answer; without a type it is Avro.
+def schema_in(answer: Answer, sent: Schema | None = None) -> Schema:
+    """The schema in an answer; what it leaves out is taken from what was sent, or means Avro and no references.
 
     Raises:
         RegistryError: If there is none in it.
     """
     match answer.json:
         case {"schema": str(text), **rest}:
-            return Schema(text, _type(answer, rest), tuple(_references(answer, rest)))
+            return Schema(text, _type(answer, rest, sent), _references(answer, rest, sent))
         case _:
             raise unreadable(answer)
 
@@ -117,28 +117,36 @@ def registered_in(answer: Answer, subject: str, sent: Schema | None = None) -> R
     """
     match answer.json:
         case {"id": int(schema_id), "version": int(version), **rest}:
-            schema = sent if sent is not None and "schema" not in rest else schema_in(answer)
+            schema = sent if sent is not None and "schema" not in rest else schema_in(answer, sent)
             guid = rest.get("guid")
             return RegisteredSchema(schema, schema_id, subject, version, guid if isinstance(guid, str) else None)
         case _:
             raise unreadable(answer)
 
 
-def _type(answer: Answer, body: Mapping[Any, Json]) -> SchemaType:
+def _type(answer: Answer, body: Mapping[Any, Json], sent: Schema | None) -> SchemaType:
+    """The type of a schema; Apicurio leaves it out of look-ups, Confluent's server wherever it is Avro."""
     try:
-        return SchemaType(body.get("schemaType") or SchemaType.AVRO)
+        return SchemaType(body.get("schemaType") or (SchemaType.AVRO if sent is None else sent.type))
     except ValueError as error:
         raise unreadable(answer) from error
 
 
-def _references(answer: Answer, body: Mapping[Any, Json]) -> Iterator[Reference]:
-    references = body.get("references") or ()
-    for reference in references if isinstance(references, list | tuple) else (references,):
-        match reference:
-            case {"name": str(name), "subject": str(subject), "version": int(version)}:
-                yield Reference(name, subject, version)
-            case _:
-                raise unreadable(answer)
+def _references(answer: Answer, body: Mapping[Any, Json], sent: Schema | None) -> tuple[Reference, ...]:
+    references = body.get("references")
+    if references is None:
+        return () if sent is None else sent.references
+    if not isinstance(references, list):
+        raise unreadable(answer)
+    return tuple(_reference(answer, each) for each in references)
+
+
+def _reference(answer: Answer, each: Json) -> Reference:
+    match each:
+        case {"name": str(name), "subject": str(subject), "version": int(version)}:
+            return Reference(name, subject, version)
+        case _:
+            raise unreadable(answer)
 
 
 def unreadable(answer: Answer) -> RegistryError:

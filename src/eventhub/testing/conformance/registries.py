@@ -54,6 +54,10 @@ class RegistryConformance:
         if known is not None:
             request.applymarker(pytest.mark.xfail(reason=known, strict=True))
 
+    def test_differences_are_laws(self) -> None:
+        """Whoever says that a server differs names a law."""
+        assert [] == [name for name in self.differences if not hasattr(self, name)]
+
     async def test_registered_schema_is_found_by_its_id(self, registry: SchemaRegistry, subject: str) -> None:
         """A schema that was registered is what its id stands for."""
         registered = await registry.register(subject, order())
@@ -100,6 +104,16 @@ class RegistryConformance:
 
         assert 2 == second.version
         assert [1, 2] == [version.version for version in await registry.versions(subject)]
+
+    async def test_alias_makes_another_schema(self, registry: SchemaRegistry, subject: str) -> None:
+        """A schema that differs only in an alias is the next version: a rename has to reach the readers."""
+        await registry.register(subject, order())
+        renamed = json.loads(order().text)
+        renamed["fields"][0]["aliases"] = ["number"]
+        registered = await registry.register(subject, Schema(json.dumps(renamed)))
+
+        assert 2 == registered.version
+        assert "number" in (await registry.schema(registered.id)).text
 
     async def test_incompatible_schema_is_refused_with_its_reason(self, registry: SchemaRegistry, subject: str) -> None:
         """A field without a default breaks BACKWARD; the error names the subject and the field, and nothing is kept."""
@@ -179,10 +193,25 @@ class RegistryConformance:
 
     async def test_type_of_a_schema_is_kept(self, registry: SchemaRegistry, subject: str) -> None:
         """A JSON schema comes back as one."""
-        schema = Schema('{"type":"object","properties":{"id":{"type":"string"}}}', SchemaType.JSON)
-        registered = await registry.register(subject, schema)
+        registered = await registry.register(subject, line())
 
+        assert SchemaType.JSON is registered.schema.type
         assert SchemaType.JSON is (await registry.schema(registered.id)).type
+        assert SchemaType.JSON is (await registry.versions(subject))[0].schema.type
+
+    async def test_narrower_json_schema_is_refused_with_its_reason(
+        self, registry: SchemaRegistry, subject: str
+    ) -> None:
+        """A JSON schema that takes less than the one before is refused, and the place is named."""
+        await registry.register(subject, line())
+        with pytest.raises(IncompatibleSchema, match="sku"):
+            await registry.register(subject, line(longest=3))
+
+    async def test_type_of_a_subject_stays(self, registry: SchemaRegistry, subject: str) -> None:
+        """A subject of Avro schemas takes no JSON schema."""
+        await registry.register(subject, order())
+        with pytest.raises(IncompatibleSchema):
+            await registry.register(subject, line())
 
 
 def order(*, note: str | None = None, default: str | None = None) -> Schema:
@@ -191,6 +220,14 @@ def order(*, note: str | None = None, default: str | None = None) -> Schema:
     if note is not None:
         fields.append({"name": "note", "type": note, **({} if default is None else {"default": default})})
     return Schema(json.dumps({"type": "record", "name": "Order", "fields": fields}))
+
+
+def line(*, longest: int | None = None) -> Schema:
+    """The JSON schema of an order line, with a bound on its article or without."""
+    sku = {"type": "string", **({} if longest is None else {"maxLength": longest})}
+    properties = {"sku": sku}
+    text = json.dumps({"type": "object", "properties": properties, "additionalProperties": False})
+    return Schema(text, SchemaType.JSON)
 
 
 def _same(one: Schema, other: Schema) -> bool:
