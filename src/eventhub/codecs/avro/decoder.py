@@ -166,7 +166,7 @@ class _Decoder:
         line(1, "if b.__class__ is not bytes: b = bytes(b)", "")
         line(1, "p = start; e = len(b); deep = 0", "")
         line(1, "try:", "")
-        found = self._read(written, wanted, 2, "")
+        found = self._read(written, wanted, 2, "", outlined=True)
         line(2, "if p != e: left_over(e - p)", "")
         line(2, f"return validate({found})", "")
         line(1, "except ERRORS as error:", "")
@@ -242,7 +242,8 @@ class _Decoder:
         found = self.source.name()
         self.source.line(indent, f"{found} = []", path)
         self._blocks(indent, path)
-        want = wanted.items if isinstance(wanted := counterpart(written, wanted), Array) else _skipped(wanted)
+        target = counterpart(written, wanted)
+        want = target.items if isinstance(target, Array) else _skipped(wanted)
         item = self._read(written.items, want, indent + 2, f"{path}[]")
         if want is not _SKIPPED:
             self.source.line(indent + 2, f"{found}.append({item})", path)
@@ -252,7 +253,8 @@ class _Decoder:
         found = self.source.name()
         self.source.line(indent, f"{found} = {{}}", path)
         self._blocks(indent, path)
-        want = wanted.values if isinstance(wanted := counterpart(written, wanted), Map) else _skipped(wanted)
+        target = counterpart(written, wanted)
+        want = target.values if isinstance(target, Map) else _skipped(wanted)
         key = self._read(_STRING, want if want is _SKIPPED else None, indent + 2, f"{path}{{}}")
         entry = self._read(written.values, want, indent + 2, f"{path}{{}}")
         if want is not _SKIPPED:

@@ -13,6 +13,7 @@ from typing import Any
 FILE_NAME = "<generated avro codec>"
 
 _INDENT = "    "
+_MAX_PATH = 200  # characters; a value that nests a hundredfold has a longer one
 
 
 class Source:
@@ -55,8 +56,9 @@ class Source:
 
     def place(self, error: BaseException) -> str:
         """The path of the field in which an error arose, through all functions that were under way."""
-        return "".join(
+        path = "".join(
             self._paths[number - 1]
             for frame, number in walk_tb(error.__traceback__)
             if frame.f_code.co_filename == FILE_NAME and frame.f_globals is self._constants
         )
+        return path if len(path) <= _MAX_PATH else f"{path[: _MAX_PATH // 2]}...{path[-_MAX_PATH // 2 :]}"
