@@ -53,17 +53,32 @@ def start_kafka(pytestconfig: pytest.Config) -> StartKafka:
     return kafka
 
 
+@pytest.fixture(scope="session")
+def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """The URL of a real PostgreSQL; tests on it use tables of their own.
+
+    Where none can be had the test is skipped; with ``CI=true`` in the environment it fails.
+    """
+    from eventhub.testing.postgres import postgres  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        with _or_skipped(pytestconfig):
+            url = stack.enter_context(postgres())
+        yield url
+
+
 @contextmanager
 def _or_skipped(config: pytest.Config) -> Iterator[None]:
-    """Skip the test when the block finds no Kafka, or fail it; what the block prints is seen at once."""
+    """Skip the test when the block finds no server, or fail it; what the block prints is seen at once."""
     from eventhub.testing.kafka.errors import KafkaUnavailable  # noqa: PLC0415
+    from eventhub.testing.postgres import PostgresUnavailable  # noqa: PLC0415
 
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             yield
             return
-    except KafkaUnavailable as error:
+    except (KafkaUnavailable, PostgresUnavailable) as error:
         reason = str(error)
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)

