@@ -161,6 +161,8 @@ class CamelCase(Event, topic="camels"):
 class Collections(Event, topic="collections"):
     """Everything that holds several."""
 
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
     names: set[str]
     pair: tuple[int, ...]
     raw: bytes = b"\x00\xff"

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, cast, get_args
 
 import pydantic
-from pydantic import AliasChoices, BaseModel, EncodedBytes, EncodedStr, PlainSerializer, WrapSerializer
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    EncodedBytes,
+    EncodedStr,
+    PlainSerializer,
+    ValidationError,
+    WrapSerializer,
+)
 from pydantic.fields import FieldInfo
 
 from eventhub.codecs.avro.unions import record_name
@@ -77,3 +85,13 @@ def check_serializers(model: type[BaseModel]) -> None:
             msg = f"{model.__name__}.{name}: Avro writes the field itself, not what a serializer makes of it; "
             msg += "set when_used='json'"
             raise DeclarationError(msg)
+
+
+def reasons(place: str, error: ValidationError) -> str:
+    """What pydantic found at a place, field by field, without the values."""
+    lines = (
+        f"{place}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in entry['loc'])}"
+        f": {entry['msg']}"
+        for entry in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    return "; ".join(lines)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from eventhub.codecs import wire
 from eventhub.codecs.avro import AvroCodec
+from eventhub.codecs.json_schema import JsonSchemaCodec
 from eventhub.errors import (
     DeclarationError,
     DecodeError,
@@ -37,6 +38,11 @@ _FORMATS = {
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
+def installed() -> dict[Format, Codec]:
+    """A codec for each format whose library is installed."""
+    return {Format.AVRO: AvroCodec(), Format.JSON_SCHEMA: JsonSchemaCodec()}
+
+
 class SchemaUnresolved(EventHubError):
     """The record's schema is not compiled yet; ``Reader.resolve`` does that."""
 
@@ -56,7 +62,7 @@ class Serde:
         """
         self._registry = registry
         self._auto_register = auto_register
-        self._codecs: Mapping[Format, Codec] = codecs if codecs is not None else {Format.AVRO: AvroCodec()}
+        self._codecs: Mapping[Format, Codec] = codecs if codecs is not None else installed()
         # Filled by prepare alone.
         self._encoders: dict[type[Event], Encode] = {}
         self._checked: set[type[Event]] = set()

@@ -52,7 +52,7 @@ from eventhub.errors import DeclarationError
 from eventhub.event import Event
 from tests.codecs.models import EVENTS, Channel, Money
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 T = TypeVar("T")
 
 Sku = NewType("Sku", str)

@@ -58,7 +58,6 @@ from eventhub.codecs.avro.resolution import (
     chosen,
     counterpart,
     meaning,
-    reasons,
     source_field,
     symbols_read,
     validator,
@@ -79,7 +78,7 @@ from eventhub.codecs.avro.types import (
 )
 from eventhub.codecs.avro.values import EXACT, MAX_DECIMAL_BYTES, UnknownSymbol, value_reader
 from eventhub.codecs.base import Decode
-from eventhub.codecs.models import models, wire_names
+from eventhub.codecs.models import models, reasons, wire_names
 from eventhub.errors import DecodeError, SchemaMismatch
 from eventhub.event import Event
 

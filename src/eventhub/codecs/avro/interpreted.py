@@ -21,7 +21,6 @@ from eventhub.codecs.avro.resolution import (
     chosen,
     counterpart,
     meaning,
-    reasons,
     source_field,
     symbols_read,
     validator,
@@ -43,7 +42,7 @@ from eventhub.codecs.avro.values import (
     write_text,
 )
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import models, wire_names
+from eventhub.codecs.models import models, reasons, wire_names
 from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from eventhub.codecs.avro.types import AvroType, Enumeration, Field, Logical, Map, Primitive, Record, Union, simple_name
 
@@ -92,13 +92,3 @@ def _is_particular(core_schema: Any) -> bool:
             for key, entry in core_schema.items()
         )
     return isinstance(core_schema, list) and any(map(_is_particular, core_schema))
-
-
-def reasons(place: str, error: ValidationError) -> str:
-    """What pydantic found at a place, field by field, without the values."""
-    lines = (
-        f"{place}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in entry['loc'])}"
-        f": {entry['msg']}"
-        for entry in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return "; ".join(lines)
