@@ -18,10 +18,13 @@ from typing import Any
 
 from eventhub import Event, Limits, Options, Ordering, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.codecs.serde import Serde
 from eventhub.record import Record, TopicPartition
+from eventhub.registry.client import embedded_registry
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.offsets import Offsets
 from eventhub.runtime.partition import Partition
+from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.worker import Wiring, Worker
 from eventhub.testing.waiting import until
 
@@ -62,7 +65,14 @@ def worker(
     """A worker that is fed by hand."""
     subscription = subscribe(Tick, ordering=ordering)(function)
     service = Service("bench", [subscription], limits=Limits(concurrency=concurrency, max_in_flight=10**9))
-    wiring = Wiring(broker=MemoryBroker(), publisher=None, reader=decoder, options=Options())  # type: ignore[arg-type]
+    wiring = Wiring(
+        broker=MemoryBroker(),
+        publisher=Publisher(MemoryBroker().producer(), Serde(embedded_registry(), auto_register=False)),
+        reader=decoder,  # type: ignore[arg-type]
+        record_bytes={},
+        companions=lambda _service, _state: (),
+        options=Options(),
+    )
     return Worker(service, None, wiring, Counters())
 
 

@@ -1,6 +1,7 @@
 """The event backbone for Python services on Apache Kafka."""
 
 from eventhub.errors import (
+    BatchFailed,
     BrokerError,
     DeclarationError,
     DecodeError,
@@ -22,9 +23,10 @@ from eventhub.runtime.options import Options, Start
 from eventhub.service import Limits, Service
 from eventhub.settings import Security, Settings
 from eventhub.source import SourceContext, produces
-from eventhub.subscription import Ordering, subscribe
+from eventhub.subscription import Ordering, subscribe, subscribe_batch
 
 __all__ = [
+    "BatchFailed",
     "BrokerError",
     "Context",
     "DeclarationError",
@@ -58,4 +60,5 @@ __all__ = [
     "produces",
     "run",
     "subscribe",
+    "subscribe_batch",
 ]

@@ -9,6 +9,7 @@
         SchemaMismatch            its schema and the event class do not fit each other
         HandlerTimeout            its handler took longer than it may
         HandlerFault              its handler broke the contract of handlers
+        BatchFailed               it failed among others, and its handler says which it was
       InfrastructureError         belongs to a connection: wait and try again; no record is blamed
         BrokerError
           PublishUncertain        the broker may or may not have the records
@@ -78,6 +79,22 @@ class HandlerTimeout(RecordError):
 
 class HandlerFault(RecordError):
     """A handler broke the contract of handlers, for instance by returning what is no event."""
+
+
+class BatchFailed(RecordError):
+    """Raised by a batch handler that knows which event of its batch failed.
+
+    The events before it are done, those behind it are handed over again. Raise it ``from`` the
+    error itself, which decides the fate of the event.
+
+    Attributes:
+        index: The position of the event that failed, counted from 0.
+    """
+
+    def __init__(self, index: int, message: str = "an event of the batch failed") -> None:
+        """Say which event failed."""
+        super().__init__(message)
+        self.index = index
 
 
 class InfrastructureError(EventHubError):

@@ -48,6 +48,16 @@ class Ordering(Enum):
     """None: records are handled as capacity allows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many events one call of a batch handler gets."""
+
+    size: int
+    """At most so many."""
+    wait: float
+    """Seconds that the first of them waits for others."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subscription(Generic[P, R_co, S_contra]):
     """A function that handles events of some classes; still callable as the function it was."""
@@ -66,6 +76,8 @@ class Subscription(Generic[P, R_co, S_contra]):
     """Which records wait for each other."""
     timeout: float | None
     """Seconds that one attempt may take, or None for no limit."""
+    batch: Batch | None = None
+    """How many events one call gets, or None for a handler of one event."""
 
     @property
     def name(self) -> str:
@@ -224,6 +236,64 @@ def subscribe(
         msg = f"timeout must be positive seconds, or None for no limit, not {timeout}"
         raise DeclarationError(msg)
     return Subscribing(events, retry if retry is not None else Retry(), ordering, timeout)
+
+
+class BatchSubscribing(Generic[E_contra]):
+    """The decorator that ``subscribe_batch`` makes."""
+
+    def __init__(self, event: type[Event], batch: Batch, retry: Retry, ordering: Ordering) -> None:
+        """Keep what was declared until the function is known."""
+        self._event = event
+        self._batch = batch
+        self._retry = retry
+        self._ordering = ordering
+
+    def __call__(
+        self, function: Callable[[Sequence[E_contra]], Coroutine[Any, Any, None]]
+    ) -> Subscription[[Sequence[E_contra]], None, Any]:
+        """Turn an async function of many events into a subscription.
+
+        Raises:
+            DeclarationError: If the function is not async, takes something else than the events, or returns any.
+        """
+        name = getattr(function, "__name__", repr(function))
+        form = f"    async def {name}(orders: Sequence[OrderCreated]) -> None: ..."
+        if not inspect.iscoroutinefunction(function) or _takes_context(function) or _produced(function):
+            msg = f"batch handler {name!r} must be async, take the events and return None:\n{form}"
+            raise DeclarationError(msg)
+        return Subscription(function, (self._event,), (), False, self._retry, self._ordering, None, self._batch)
+
+
+def subscribe_batch(
+    event: type[E1],
+    /,
+    *,
+    size: int = 64,
+    wait: float = 0.05,
+    retry: Retry | None = None,
+    ordering: Ordering = Ordering.KEY,
+) -> BatchSubscribing[E1]:
+    """Declare that a function handles many events of a class in one call, as what writes to a database does.
+
+    Each event keeps its own lane and its own fate: with ``Ordering.KEY`` a batch holds at most one
+    event of a key. When a batch fails, its events are handled one by one, unless the function says
+    by ``BatchFailed`` which it was.
+
+    Args:
+        event: The event class.
+        size: At most so many events a call.
+        wait: Seconds that the first event of a batch waits for others.
+        retry: What happens when an event fails; by default seven attempts within about twelve minutes.
+        ordering: Which records wait for each other.
+
+    Raises:
+        DeclarationError: If the class has no topic, or a number makes no sense.
+    """
+    event_info(event)
+    if size < 1 or wait < 0:
+        msg = f"a batch has a size of at least 1 and waits for no negative time, not size={size}, wait={wait}"
+        raise DeclarationError(msg)
+    return BatchSubscribing(event, Batch(size, wait), retry if retry is not None else Retry(), ordering)
 
 
 def _takes_context(function: Callable[..., Any]) -> bool:

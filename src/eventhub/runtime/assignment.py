@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from eventhub.brokers.base import Consumer, OffsetAndMetadata, OffsetRange
     from eventhub.record import Record, TopicPartition
-    from eventhub.runtime.lanes import Batch, Lanes
+    from eventhub.runtime.burst import Batch
+    from eventhub.runtime.lanes import Lanes
     from eventhub.subscription import Ordering
 
 log = structlog.get_logger()

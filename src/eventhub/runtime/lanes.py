@@ -17,23 +17,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
+from eventhub.runtime.burst import items, size
 from eventhub.runtime.partition import Lane, Partition
 from eventhub.runtime.places import Places
-from eventhub.subscription import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Coroutine,
+        Hashable,
+        Iterator,
+    )
     from typing import Any
 
     from eventhub.clock import Clock
     from eventhub.record import Record
+    from eventhub.runtime.burst import Batch, Item
 
     Process = Callable[[Record, Partition], Awaitable[None]]
-    Batch = tuple[Partition, Sequence[Record]]
-    Item = tuple[Partition, Record, Hashable]
 
 BUDGET = 0.005  # seconds between two yields to the loop: the client's heartbeat and every timer run on it too
 CANCEL_GRACE = 1.0  # seconds for a handler to end once cancelled; one that swallows it can no longer do harm
@@ -59,6 +67,7 @@ class Lanes:
         self._tasks: dict[asyncio.Task[None], Lane | None] = {}
         self._places = Places(concurrency)
         self._room = asyncio.Event()
+        self._wanted: int | None = None  # the number of records in flight at which somebody wants to be woken
         self._stopped = False
         self.failure: BaseException | None = None
         """Why the lanes broke down, or None; a bug, since ``process`` answers for its errors."""
@@ -100,14 +109,22 @@ class Lanes:
         """The keys that are under way in tasks of their own."""
         return [lane for lane in self._tasks.values() if lane is not None]
 
-    async def changed(self, timeout: float) -> None:
-        """Return when a record was finished or a burst taken up, or after so many seconds."""
+    async def room(self, in_flight: int, timeout: float) -> None:
+        """Return when more may be fed and at most so many records are in flight, parked ones apart, or in time."""
+        self._wanted = in_flight
         self._room.clear()
+        self._tell_room()
         try:
             async with asyncio.timeout(timeout):
                 await self._room.wait()
         except TimeoutError:
             return
+        finally:
+            self._wanted = None
+
+    def _tell_room(self) -> None:
+        if self._wanted is not None and self.hungry and self.in_flight - self.parked_records <= self._wanted:
+            self._room.set()
 
     async def rest(self, seconds: float) -> None:
         """Let the record in hand wait without occupying a place; its key stays in order."""
@@ -118,6 +135,15 @@ class Lanes:
             await self._clock.sleep(seconds)
         finally:
             self._unpark(lane)
+        await self._take_place(lane)
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Let the record in hand wait within the block without occupying a place; its key stays in order."""
+        await asyncio.sleep(0)  # as in rest
+        lane = self._own_lane()
+        self._give_place(lane)
+        yield
         await self._take_place(lane)
 
     async def drain(self, partitions: Collection[Partition], grace: float) -> None:
@@ -236,12 +262,11 @@ class Lanes:
         """Wait until something is fed; every burst begins inline."""
         while not self._fed:
             self._hungry = asyncio.get_running_loop().create_future()
-            self._room.set()
+            self._tell_room()
             await self._hungry
             self._hungry = None
-        self._items = _items(self._fed.popleft())
+        self._items = items(self._fed.popleft())
         self._inline = True
-        self._room.set()
 
     # -- the lanes --------------------------------------------------------------------------------
 
@@ -284,7 +309,7 @@ class Lanes:
     def _begin(self, partition: Partition, record: Record) -> None:
         partition.offsets.begin(record.offset)
         self.in_flight += 1
-        self.in_flight_bytes += _size(record)
+        self.in_flight_bytes += size(record)
 
     def _finish(self, lane: Lane) -> None:
         """Complete the record in hand, unless its partition has gone meanwhile."""
@@ -299,8 +324,8 @@ class Lanes:
 
     def _leave(self, record: Record) -> None:
         self.in_flight -= 1
-        self.in_flight_bytes -= _size(record)
-        self._room.set()
+        self.in_flight_bytes -= size(record)
+        self._tell_room()
 
     def _close(self, lane: Lane) -> None:
         """Give the key and the place free; what is not finished will be delivered again. Harmless when repeated."""
@@ -323,12 +348,13 @@ class Lanes:
         self.parked_keys += 1
         self.parked_records += 1 + len(lane.queue)
         self._give_place(lane)
+        self._tell_room()
 
     def _unpark(self, lane: Lane) -> None:
         lane.parked = False
         self.parked_keys -= 1
         self.parked_records -= 1 + len(lane.queue)
-        self._room.set()
+        self._tell_room()
 
     # -- places to run, and tasks -----------------------------------------------------------------
 
@@ -367,26 +393,4 @@ class Lanes:
             self._close(lane)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failure = error
-        self._room.set()
-
-
-def _items(batches: Iterable[Batch]) -> Iterator[Item]:
-    """The records of a burst that are still to be handled, each with the key of its lane."""
-    for partition, records in batches:
-        by_key = partition.ordering is Ordering.KEY
-        resuming = partition.offsets.resuming
-        for record in records:
-            if partition.draining:
-                break
-            if resuming and partition.offsets.was_finished(record.offset):
-                partition.offsets.passed(record.offset)
-                continue
-            yield partition, record, record.key if by_key else _lane_key(partition.ordering, record)
-
-
-def _lane_key(ordering: Ordering, record: Record) -> Hashable:
-    return record.offset if ordering is Ordering.NONE else None
-
-
-def _size(record: Record) -> int:
-    return len(record.key or b"") + len(record.value or b"")
+        self._tell_room()

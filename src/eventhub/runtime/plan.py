@@ -10,6 +10,7 @@ from typing import Any
 from eventhub.event import Event
 from eventhub.handler import Follow, Handler, compose
 from eventhub.retry import Retry
+from eventhub.runtime.collector import Aside, Collector
 from eventhub.runtime.deadlines import Deadlines
 from eventhub.runtime.publisher import Publisher
 from eventhub.service import Service
@@ -33,13 +34,19 @@ class Plan:
 
 
 def make_plan(
-    subscription: Subscription[..., Any, Any], service: Service[Any], deadlines: Deadlines, publisher: Publisher
+    subscription: Subscription[..., Any, Any],
+    service: Service[Any],
+    deadlines: Deadlines,
+    publisher: Publisher,
+    aside: Aside,
 ) -> Plan:
     """The plan of a subscription: its deadline around the function, the service's middleware around both."""
     handle = subscription.handler
+    if subscription.batch is not None:
+        handle = Collector(subscription.function, subscription.batch, aside).handle
     if subscription.timeout is not None:
         handle = deadlines.guard(handle, subscription.timeout, subscription.name)
-    simple = not (subscription.takes_context or subscription.timeout or service.middleware)
+    simple = not (subscription.takes_context or subscription.timeout or subscription.batch or service.middleware)
     return Plan(
         function=subscription.function if simple else None,
         handle=compose(handle, service.middleware),

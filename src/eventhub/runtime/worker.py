@@ -90,12 +90,8 @@ class Worker:
         self._options = wiring.options
         self._clock = wiring.options.clock
         self._limits = service.limits
+        self._refill_at = service.limits.max_in_flight * 3 // 4  # not record by record
         self._deadlines = Deadlines(self._clock)
-        self._plans = {
-            event: make_plan(s, service, self._deadlines, wiring.publisher)
-            for s in service.subscriptions
-            for event in s.events
-        }
         self._tombstones: dict[str, Any] = {
             event.__event__.topic: event for event in service.reads if is_tombstone(event)
         }
@@ -105,6 +101,11 @@ class Worker:
         self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
         self.lanes = Lanes(self._process, concurrency=service.limits.concurrency, clock=self._clock)
+        self._plans = {
+            event: make_plan(s, service, self._deadlines, wiring.publisher, self.lanes.aside)
+            for s in service.subscriptions
+            for event in s.events
+        }
         self.gate = Gate(self._group, Breaker(self._options.breaker), self.lanes.rest, self._clock)
         self._recovery = Recovery(self._group, wiring, self.gate, self.lanes.rest, counters)
         self.assignment = Assignment(self._group, _topics(service), self.lanes, self._options)
@@ -160,7 +161,7 @@ class Worker:
             room = self._room()
             if room <= 0:
                 self._asking_since = None
-                await self.lanes.changed(self._options.poll_timeout)
+                await self.lanes.room(self._refill_at, self._options.poll_timeout)
                 continue
             self._asking_since = self._asking_since or self.heartbeat
             epoch = self.assignment.epoch
@@ -205,7 +206,7 @@ class Worker:
         if paused is not None or not lanes.hungry or lanes.in_flight_bytes >= limits.max_in_flight_bytes:
             return 0
         room = limits.max_in_flight - (lanes.in_flight - lanes.parked_records)
-        return room if room >= limits.max_in_flight // 4 else 0  # refill at 75 %, not record by record
+        return room if room >= limits.max_in_flight - self._refill_at else 0
 
     def _paused(self) -> str | None:
         """Why nothing is fetched for the time being, or None."""

@@ -1,0 +1,132 @@
+"""Batches: events of different lanes handed to one call of a handler.
+
+Every record keeps its own lane, attempts and fate; only the call is shared. The first record of
+a batch leads: it waits for others, calls the handler and tells them what became of them. When a
+batch of several fails as a whole nobody knows whose fault it was, so each is handled alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from typing import Any
+
+from eventhub.errors import BatchFailed
+from eventhub.event import Event
+from eventhub.handler import Context
+from eventhub.subscription import Batch
+
+Aside = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class _Verdict(Enum):
+    DONE = "done"
+    AGAIN = "again"  # its batch came to nothing through no fault of its own
+    ALONE = "alone"  # its batch failed, and nobody knows why
+
+
+class _Gathering:
+    """A batch that is being filled."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.events: list[Event] = []
+        self.followers: list[asyncio.Future[_Verdict]] = []  # of all events but the leader's
+        self.full = asyncio.Event()
+
+    def add(self, event: Event) -> None:
+        self.events.append(event)
+        if len(self.events) == self._size:
+            self.full.set()
+
+
+class Collector:
+    """Turns a function of many events into a handler of one."""
+
+    def __init__(self, function: Callable[[Sequence[Event]], Awaitable[object]], batch: Batch, aside: Aside) -> None:
+        """Prepare to collect.
+
+        Args:
+            function: What handles a batch.
+            batch: How many events, and how long to wait for them.
+            aside: Lets the record in hand wait without occupying a place to run.
+        """
+        self._function = function
+        self._batch = batch
+        self._aside = aside
+        self._gathering: _Gathering | None = None
+
+    async def handle(self, context: Context[Any]) -> Sequence[Event]:
+        """Return once the event was handled as part of a batch, or alone if it was tried before."""
+        verdict = _Verdict.AGAIN if context.attempt == 1 else _Verdict.ALONE
+        while verdict is _Verdict.AGAIN:
+            verdict = await (self._lead(context.event) if self._gathering is None else self._follow(context.event))
+        if verdict is _Verdict.ALONE:
+            await self._function([context.event])
+        return ()
+
+    async def _follow(self, event: Event) -> _Verdict:
+        gathering = self._gathering
+        if gathering is None:
+            return _Verdict.AGAIN
+        verdict: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
+        gathering.followers.append(verdict)
+        gathering.add(event)
+        if gathering.full.is_set():
+            self._gathering = None
+        async with self._aside():
+            return await verdict
+
+    async def _lead(self, event: Event) -> _Verdict:
+        gathering = self._gathering = _Gathering(self._batch.size)
+        gathering.add(event)
+        try:
+            await self._wait(gathering)
+            await self._function(gathering.events)
+        except BatchFailed as failed:
+            return self._tell_from(gathering, failed)
+        except Exception:
+            if len(gathering.events) == 1:
+                raise
+            return self._tell(gathering, _Verdict.ALONE)
+        except BaseException:  # the leader was cancelled; the others gather anew
+            self._tell(gathering, _Verdict.AGAIN)
+            raise
+        finally:
+            if self._gathering is gathering:
+                self._gathering = None
+        return self._tell(gathering, _Verdict.DONE)
+
+    async def _wait(self, gathering: _Gathering) -> None:
+        """Wait until the batch is full, or for as long as it may take."""
+        async with self._aside():
+            try:
+                async with asyncio.timeout(self._batch.wait):
+                    await gathering.full.wait()
+            except TimeoutError:
+                pass
+        if self._gathering is gathering:
+            self._gathering = None
+
+    def _tell(self, gathering: _Gathering, verdict: _Verdict) -> _Verdict:
+        for follower in gathering.followers:
+            if not follower.done():
+                follower.set_result(verdict)
+        return verdict
+
+    def _tell_from(self, gathering: _Gathering, failed: BatchFailed) -> _Verdict:
+        """Done up to the event that failed, which fails for what failed it; those behind it gather anew."""
+        for position, follower in enumerate(gathering.followers, start=1):
+            if follower.done():
+                continue
+            if position < failed.index:
+                follower.set_result(_Verdict.DONE)
+            elif position == failed.index:
+                follower.set_exception(failed.__cause__ or failed)
+            else:
+                follower.set_result(_Verdict.AGAIN)
+        if failed.index == 0:
+            raise failed.__cause__ or failed
+        return _Verdict.DONE

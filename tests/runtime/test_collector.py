@@ -1,0 +1,112 @@
+"""Batches: many events in one call, each with its own lane and fate."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from eventhub import BatchFailed, DeclarationError, Limits, Retry, Service, subscribe_batch
+from eventhub.testing.waiting import until
+from tests.events import OrderCreated
+from tests.runtime.conftest import Shop
+
+CUSTOMERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+async def test_events_of_different_keys_come_in_one_call(shop: Shop) -> None:
+    """No batch is larger than said, few are needed, and everything is handled once, also with few places to run."""
+    batches: list[list[int]] = []
+
+    @subscribe_batch(shop.order, size=8, wait=0.2)
+    async def store(orders: Sequence[Any]) -> None:
+        batches.append([order.number for order in orders])
+
+    service = Service(shop.name("sink"), [store], limits=Limits(concurrency=2))
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders(CUSTOMERS))
+        await until(lambda: hub.supervisors[0].counters.handled == 26)
+
+    assert list(range(26)) == sorted(number for batch in batches for number in batch)
+    assert 8 == max(map(len, batches))
+    assert 26 == await shop.committed(shop.order, service)
+
+
+async def test_a_batch_holds_one_event_of_a_key_and_keys_stay_in_order(shop: Shop) -> None:
+    """The next event of a key is in a later batch."""
+    batches: list[list[Any]] = []
+
+    @subscribe_batch(shop.order, size=8, wait=0.01)
+    async def store(orders: Sequence[Any]) -> None:
+        batches.append(list(orders))
+
+    async with shop.serving(Service(shop.name("sink"), [store])) as hub:
+        await hub.publish_many(shop.orders("abab"))
+        await until(lambda: hub.supervisors[0].counters.handled == 4)
+    customers = [[order.customer for order in batch] for batch in batches]
+
+    assert all(len(set(batch)) == len(batch) for batch in customers)
+    assert [0, 2] == [order.number for batch in batches for order in batch if order.customer == "a"]
+
+
+async def test_a_batch_that_fails_is_handled_one_by_one_and_only_the_poison_is_given_up(shop: Shop) -> None:
+    """Nobody else pays for one bad event."""
+    stored: list[str] = []
+
+    @subscribe_batch(shop.order, size=8, wait=0.2, retry=Retry(waits=(0.0,)))
+    async def store(orders: Sequence[Any]) -> None:
+        if any(order.customer == "c" for order in orders):
+            raise ValueError
+        stored.extend(order.customer for order in orders)
+
+    service = Service(shop.name("sink"), [store])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("abcdef"))
+        await until(lambda: len(stored) == 5 and hub.supervisors[0].counters.dead_lettered == 1)
+
+    assert set("abdef") == set(stored)
+    assert [b"c"] == [letter.record.key for letter in await shop.letters(shop.order, service)]
+
+
+async def test_a_handler_may_say_which_event_failed(shop: Shop) -> None:
+    """Those before it are done, those behind it come again, and its own error decides its fate."""
+    calls: list[list[str]] = []
+
+    @subscribe_batch(shop.order, size=4, wait=0.2, retry=Retry(attempts=1))
+    async def store(orders: Sequence[Any]) -> None:
+        calls.append([order.customer for order in orders])
+        for index, order in enumerate(orders):
+            if order.customer == "b":
+                cause = LookupError("no such shelf")
+                raise BatchFailed(index) from cause
+
+    service = Service(shop.name("sink"), [store])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("abcd"))
+        await until(lambda: hub.supervisors[0].counters.handled == 3)
+        await until(lambda: hub.supervisors[0].counters.dead_lettered == 1)
+
+    [letter] = await shop.letters(shop.order, service)
+    handled = [customer for call in calls for customer in call]
+
+    assert ("LookupError", "no such shelf") == (letter.error_type, letter.error_message)
+    assert 1 == handled.count("b")
+    assert set("abcd") == set(handled)
+
+
+async def _takes_two(orders: Sequence[OrderCreated], more: int) -> None: ...
+async def _returns(orders: Sequence[OrderCreated]) -> OrderCreated: ...  # type: ignore[empty-body]
+def _plain(orders: Sequence[OrderCreated]) -> None: ...
+
+
+@pytest.mark.parametrize("function", [_takes_two, _returns, _plain])
+def test_another_form_of_a_batch_handler_is_refused_with_the_right_one(function: Any) -> None:
+    """The error shows what a batch handler looks like."""
+    with pytest.raises(DeclarationError, match=r"orders: Sequence\[OrderCreated\]\) -> None"):
+        subscribe_batch(OrderCreated)(function)
+
+
+@pytest.mark.parametrize("numbers", [{"size": 0}, {"wait": -1.0}])
+def test_numbers_that_make_no_sense_are_refused(numbers: dict[str, Any]) -> None:
+    """A batch has room for one event and waits for no negative time."""
+    with pytest.raises(DeclarationError, match="a batch has a size"):
+        subscribe_batch(OrderCreated, **numbers)
