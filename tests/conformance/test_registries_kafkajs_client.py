@@ -20,7 +20,8 @@ from eventhub.event import Event
 from eventhub.record import Record
 from eventhub.registry.client import HttpSchemaRegistry
 from eventhub.registry.embedded.app import Credentials, EmbeddedRegistry
-from eventhub.registry.embedded.server import Server, serve
+from eventhub.registry.embedded.server import serve
+from eventhub.serving import Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.node]
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl
 
 from eventhub.registry.embedded.refused import Refused
 from eventhub.registry.embedded.request import Nothing, Raw, Request
 from eventhub.registry.embedded.routes import find
 from eventhub.registry.embedded.store import Store
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from eventhub.serving import Receive, Scope, Send, live
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 BODY_BYTES = 1 << 20
@@ -70,7 +66,7 @@ class EmbeddedRegistry:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await live(receive, send)
         elif scope["type"] == "http":
             status, body = await self._answer(scope, receive)
             headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
@@ -141,12 +137,3 @@ async def _read(receive: Receive) -> bytes:
             raise Refused(413, f"request is larger than {BODY_BYTES} bytes")
         if event["type"] == "http.disconnect" or not event.get("more_body", False):
             return bytes(body)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """Take part in the server's start and stop; there is nothing to do at either."""
-    while True:
-        event = await receive()
-        await send({"type": f"{event['type']}.complete"})
-        if event["type"] == "lifespan.shutdown":
-            return

@@ -1,41 +1,15 @@
-"""Serve the embedded registry over HTTP/1.1: h11 on asyncio streams, no framework."""
+"""Serve the embedded registry over HTTP."""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
-
-import h11
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from eventhub.errors import DeclarationError
 from eventhub.registry.embedded.app import CONTENT_TYPE, EmbeddedRegistry, error_body
-
-_HEAD_BYTES = 16 << 10  # request line and headers; what most servers allow
-_READ_BYTES = 64 << 10
-_REQUEST_SECONDS = 10.0  # for a whole request to arrive: nobody may hold a connection by dripping
-_IDLE_SECONDS = 75.0  # between requests; longer than clients keep a connection
-_LINGER_SECONDS = 1.0  # for a client that was refused to notice
-_GRACE_SECONDS = 5.0  # for running requests, when the server stops
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A server that runs."""
-
-    host: str
-    """The address it listens on."""
-    port: int
-    """The port it listens on; the one it was given if 0 was asked for."""
-
-    @property
-    def url(self) -> str:
-        """Where clients find it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+from eventhub.serving import Server
+from eventhub.serving import serve as serve_app
 
 
 @asynccontextmanager
@@ -50,25 +24,13 @@ async def serve(app: EmbeddedRegistry | None = None, host: str = "127.0.0.1", po
     if not app.guarded and not _is_loopback(host):
         msg = f"serving on {host} lets everybody in: give a token or a user, or listen on 127.0.0.1"
         raise DeclarationError(msg)
-    connections: set[_Connection] = set()
+    async with serve_app(app, host, port, refusal=_refusal) as server:
+        yield server
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(app, reader, writer)
-        connections.add(connection)
-        try:
-            await connection.run()
-        finally:
-            connections.discard(connection)
 
-    server = await asyncio.start_server(talk, host, port, limit=_READ_BYTES)
-    try:
-        bound = server.sockets[0].getsockname()
-        yield Server(bound[0], bound[1])
-    finally:
-        server.close()
-        async with asyncio.TaskGroup() as stopping:
-            for connection in connections:
-                stopping.create_task(connection.stop())
+def _refusal(status: int, reason: str) -> tuple[str, bytes]:
+    """A refusal in Confluent's shape."""
+    return CONTENT_TYPE, error_body(status, f"HTTP {status} {reason}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -76,126 +38,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-class _Connection:
-    """One connection: requests and answers in turn, until either side has enough."""
-
-    def __init__(self, app: EmbeddedRegistry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._app = app
-        self._reader = reader
-        self._writer = writer
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
-        self._stopping = False
-        self._ended = asyncio.Event()
-
-    async def run(self) -> None:
-        """Answer requests until the connection ends; what the other side does wrong ends only this one."""
-        try:
-            while await self._exchange():
-                self._http.start_next_cycle()
-        except h11.RemoteProtocolError as error:
-            with suppress(OSError):
-                await self._refuse(error)
-        except (OSError, TimeoutError):
-            pass  # the client is gone, or as good as
-        finally:
-            with suppress(OSError, TimeoutError):
-                await self._linger()
-            self._writer.close()
-            with suppress(OSError):
-                await self._writer.wait_closed()
-            self._ended.set()
-
-    async def _linger(self) -> None:
-        """Let a client that still sends read its answer first: closing at once would take it out of its hands."""
-        if self._http.their_state in {h11.SEND_BODY, h11.ERROR} and not self._stopping:
-            self._writer.write_eof()
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while await self._reader.read(_READ_BYTES):
-                    pass
-
-    async def stop(self) -> None:
-        """Let a running request finish, for a while, and close."""
-        self._stopping = True
-        if self._http.our_state is h11.IDLE:
-            self._writer.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_SECONDS):
-                await self._ended.wait()
-        self._writer.transport.abort()
-
-    async def _exchange(self) -> bool:
-        """Answer one request; False if there will be no other."""
-        async with asyncio.timeout(_IDLE_SECONDS):
-            event = await self._next()
-        if not isinstance(event, h11.Request):
-            return False
-        async with asyncio.timeout(_REQUEST_SECONDS):
-            await self._app(_scope(event), self._receive, self._send)
-        if self._http.their_state is h11.SEND_BODY and not self._http.they_are_waiting_for_100_continue:
-            self._http.next_event()  # the end of a request without a body; any other end is not waited for
-        keeps = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        return keeps and not self._stopping
-
-    async def _next(self) -> h11.Event:
-        """What the client sends next."""
-        while not isinstance(event := self._http.next_event(), h11.Event):
-            if self._http.they_are_waiting_for_100_continue:
-                await self._write(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
-            self._http.receive_data(await self._reader.read(_READ_BYTES))
-        return event
-
-    async def _receive(self) -> MutableMapping[str, Any]:
-        """The next part of the body, as ASGI tells it."""
-        if self._http.their_state is not h11.SEND_BODY:
-            return {"type": "http.disconnect"}
-        match await self._next():
-            case h11.Data(data=data):
-                return {"type": "http.request", "body": bytes(data), "more_body": True}
-            case h11.EndOfMessage():
-                return {"type": "http.request", "body": b"", "more_body": False}
-            case _:
-                return {"type": "http.disconnect"}
-
-    async def _send(self, message: MutableMapping[str, Any]) -> None:
-        """Send a part of the answer that ASGI tells."""
-        if message["type"] == "http.response.start":
-            await self._write(h11.Response(status_code=message["status"], headers=message["headers"]))
-            return
-        if message["body"]:
-            await self._write(h11.Data(data=message["body"]))
-        await self._write(h11.EndOfMessage())
-
-    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        """Say what is wrong with a request that is no HTTP, if nothing was answered yet."""
-        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-            return
-        status = error.error_status_hint
-        body = error_body(status, f"HTTP {status} {error}")
-        headers = [("content-type", CONTENT_TYPE), ("content-length", str(len(body))), ("connection", "close")]
-        await self._write(h11.Response(status_code=status, headers=headers))
-        await self._write(h11.Data(data=body))
-        await self._write(h11.EndOfMessage())
-
-    async def _write(self, event: h11.Event) -> None:
-        self._writer.write(self._http.send(event) or b"")
-        await self._writer.drain()
-
-
-def _scope(request: h11.Request) -> dict[str, Any]:
-    """A request as ASGI tells it."""
-    target: bytes = request.target
-    raw_path, _, query = target.partition(b"?")
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": request.http_version.decode(),
-        "method": request.method.decode(),
-        "scheme": "http",
-        "path": raw_path.decode("latin-1"),
-        "raw_path": raw_path,
-        "query_string": query,
-        "root_path": "",
-        "headers": list(request.headers),
-    }
