@@ -30,15 +30,22 @@ class Places:
 
     async def free(self) -> None:
         """Return when a place is free; it is free until the next await."""
+        waited = False
         while self.taken >= self.limit:
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            if waited:
+                self._waiters.appendleft(waiter)  # woken in vain, and still the first
+            else:
+                self._waiters.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
                 if not waiter.cancelled():
                     self._wake()  # the place was offered to us; somebody else can have it
                 raise
+            waited = True
+        if waited:
+            self._wake()  # the caller need not take the place (a handler may not suspend), and then nobody gives it
 
     def _wake(self) -> None:
         while self._waiters:
