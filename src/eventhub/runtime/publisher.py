@@ -85,7 +85,7 @@ class Publisher:
             PublishRefused: If the broker will never take one of them.
         """
         failures = 0
-        while True:
+        while records:
             outcomes = await self.producer.send(records)
             failed = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
             if not failed:
