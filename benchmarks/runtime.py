@@ -25,7 +25,8 @@ from eventhub.runtime.counters import Counters
 from eventhub.runtime.offsets import Offsets
 from eventhub.runtime.partition import Partition
 from eventhub.runtime.publisher import Publisher
-from eventhub.runtime.worker import Wiring, Worker
+from eventhub.runtime.wiring import Wiring
+from eventhub.runtime.worker import Worker
 from eventhub.testing.waiting import until
 
 BATCH = 500

@@ -24,7 +24,7 @@ from eventhub.runtime.options import Options
 from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.sources import fresh_stamp
 from eventhub.runtime.supervisor import Supervisor
-from eventhub.runtime.worker import Wiring
+from eventhub.runtime.wiring import Wiring
 from eventhub.service import Service, check_subjects, dead_letter_topic, replay_topic
 from eventhub.settings import Security
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eventhub.runtime.partition import Partition
     from eventhub.runtime.plan import Plan
     from eventhub.runtime.publisher import Rest
-    from eventhub.runtime.worker import Wiring
+    from eventhub.runtime.wiring import Wiring
 
 log = structlog.get_logger()
 

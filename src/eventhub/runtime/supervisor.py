@@ -13,7 +13,8 @@ from eventhub.retry import backoff
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.health import Health, Snapshot, health
 from eventhub.runtime.sources import SourceRun
-from eventhub.runtime.worker import Wiring, Worker
+from eventhub.runtime.wiring import Wiring
+from eventhub.runtime.worker import Worker
 from eventhub.source import SourceContext
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from bytes to the events that follow from it, and ``Assignment.commit`` stores h
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -37,16 +37,13 @@ from eventhub.service import replay_topic
 from eventhub.subscription import Ordering, returned_events
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
-    from eventhub.brokers.base import Broker, Consumer
-    from eventhub.codecs.serde import Reader
+    from eventhub.brokers.base import Consumer
     from eventhub.record import Record, TopicPartition
-    from eventhub.runtime.companion import Companion
     from eventhub.runtime.counters import Counters
-    from eventhub.runtime.options import Options
     from eventhub.runtime.partition import Lane, Partition
-    from eventhub.runtime.publisher import Publisher
+    from eventhub.runtime.wiring import Wiring
     from eventhub.service import Service
 
     Polled = Mapping[TopicPartition, Sequence[Record]]
@@ -55,20 +52,6 @@ log = structlog.get_logger()
 
 WATCH_TICK = 1.0  # seconds between two looks at the signs
 DEADLINE_TICK = 0.05  # seconds between two looks at the deadlines: how much later than said a handler is cancelled
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What a worker works with; chosen by the hub."""
-
-    broker: Broker
-    publisher: Publisher
-    reader: Reader
-    record_bytes: Mapping[str, int]
-    """The largest record that each topic takes; what is missing takes the default."""
-    options: Options
-    companions: Callable[[Service[Any], object], Sequence[Companion]]
-    """What else runs while a service does, chosen by its state; a relay, for instance."""
 
 
 class Worker:
