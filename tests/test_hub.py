@@ -363,3 +363,13 @@ async def test_an_event_that_is_too_large_is_refused_and_the_producer_goes_on() 
             await hub.publish(OrderCreated(order_id="o-1", sku="x" * 2_000_000))
 
         assert "orders" == (await hub.publish(OrderCreated(order_id="o-1"))).topic
+
+
+async def test_a_stop_while_a_hub_gets_ready_to_serve_is_not_lost() -> None:
+    """A signal may come before the registry has answered for all schemas: no handler is started then."""
+    async with Hub() as hub, asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(hub.serve(Service("inventory", [reserve])))
+        await checkpoint()
+        hub.stop()
+
+    assert [] == hub.supervisors

@@ -98,6 +98,7 @@ class Hub:
         self._publisher = Publisher(self.broker.producer(), self._serde)
         self._record_bytes: dict[str, int] = {}  # by topic
         self._prepared: set[type[Event]] = set()  # the classes that may be published
+        self._stops = 0  # how often serving was told to stop
         self.supervisors: list[Supervisor] = []
         """The services that are being served."""
 
@@ -181,12 +182,15 @@ class Hub:
             IncompatibleSchema: If a schema would break the readers of its subject.
             BrokerError, RegistryError: If the broker or the registry cannot be reached.
         """
+        stops = self._stops
         check_subjects([event for service in services for event in (*service.reads, *service.writes)], "the services")
         await self._prepare(
             writes=[event for service in services for event in service.writes],
             reads=[event for service in services for event in service.reads],
             groups={service.name: service.topics for service in services},
         )
+        if self._stops > stops:  # SIGTERM came while the registry was asked
+            return
         supervisors = [Supervisor(service, self._wiring(service)) for service in services]
         self.supervisors += supervisors
         try:
@@ -205,6 +209,7 @@ class Hub:
 
     def stop(self) -> None:
         """Stop serving: nothing new, finish what runs, commit, leave; ``serve`` returns then."""
+        self._stops += 1
         for supervisor in self.supervisors:
             supervisor.stop()
 
