@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from aiokafka.admin import AIOKafkaAdminClient
 from pydantic import SecretStr
 
 from eventhub.brokers.kafka import KafkaBroker
@@ -40,6 +41,24 @@ def as_user(cluster: KafkaCluster, user: User, **options: Any) -> KafkaBroker:
     """A cluster as seen by one who logs in."""
     security = Security(username=user.name, password=SecretStr(user.password), **options)
     return KafkaBroker(f"kafka://{cluster.bootstrap}", security=security)
+
+
+@asynccontextmanager
+async def client_admin(broker: KafkaBroker) -> AsyncIterator[AIOKafkaAdminClient]:
+    """The client's own administration, for what eventhub never does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.url.removeprefix("kafka://"))
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def until_gone(broker: KafkaBroker, topic: str) -> None:
+    """Wait until a topic has been deleted."""
+    async with asyncio.timeout(DEADLINE):
+        while topic in await broker.admin.describe([topic]):
+            pass
 
 
 async def until(condition: Callable[[], bool]) -> None:

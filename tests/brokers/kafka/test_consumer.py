@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.admin import NewPartitions
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata
 from eventhub.brokers.kafka import KafkaBroker
@@ -16,7 +17,7 @@ from eventhub.errors import AuthorizationFailed, BrokerError, CommitFailed, Offs
 from eventhub.record import ProducerRecord, TopicPartition
 from eventhub.testing.conformance.brokers.reader import DEADLINE, send, unique
 from eventhub.testing.kafka import ADMIN, Acl, KafkaCluster, KafkaOptions, Operation, Resource, Security, User, kafka
-from tests.brokers.kafka.helpers import Member, as_user, own_cluster, running, until
+from tests.brokers.kafka.helpers import Member, as_user, client_admin, own_cluster, running, until, until_gone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
 
@@ -190,6 +191,32 @@ async def test_stopped_consumer_can_do_nothing(broker: KafkaBroker, topic: str) 
     )
 
 
+async def test_partitions_that_were_added_are_assigned(kafka_url: str, topic: str) -> None:
+    """A topic that grows is noticed when the client looks again."""
+    async with _attentive(kafka_url) as broker, running((member := Member(broker, [topic])).consumer):
+        async with client_admin(broker) as admin:
+            await admin.create_partitions({topic: NewPartitions(3)})
+        await until(lambda: len(member.owned) == 3)
+
+    assert [2, 3] == [len(owned) for owned in member.assignments]
+
+
+async def test_topic_that_was_made_again_is_read_from_its_beginning(kafka_url: str, topic: str) -> None:
+    """A topic that was deleted and made again is not read on in silence from a position of the old one."""
+    async with _attentive(kafka_url) as broker, running((member := Member(broker, [topic])).consumer):
+        async with client_admin(broker) as admin:
+            await admin.delete_topics([topic])
+            await until_gone(broker, topic)
+        await until(lambda: not member.owned)
+        await broker.admin.create_topics([NewTopic(topic, 2)])
+        async with running(broker.producer()) as producer:
+            await send(producer, ProducerRecord(topic, None, b"new", partition=0))
+        await until(lambda: len(member.owned) == 2)
+        polled = await member.poll(DEADLINE)
+
+    assert [b"new"] == [record.value for record in polled[TopicPartition(topic, 0)]]
+
+
 async def test_commit_of_a_foreign_partition_fails(broker: KafkaBroker, topic: str) -> None:
     """A partition that is not assigned cannot be committed, and the client's own check says so."""
     member = Member(broker, [topic])
@@ -329,6 +356,13 @@ def _read_ahead(member: Member) -> AbstractSet[TopicPartition]:
     """The partitions of which something waits in the client to be polled."""
     assert member.consumer._client is not None
     return {TopicPartition(*partition) for partition in member.consumer._client._fetcher._records}
+
+
+@asynccontextmanager
+async def _attentive(url: str) -> AsyncIterator[KafkaBroker]:
+    """A broker whose clients look at the cluster twice a second."""
+    async with running(KafkaBroker(url, client={"metadata_max_age_ms": 500})) as broker:
+        yield broker
 
 
 @asynccontextmanager

@@ -6,10 +6,9 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from structlog.testing import capture_logs
 
@@ -24,7 +23,7 @@ from eventhub.settings import Security
 from eventhub.testing.conformance.brokers.reader import DEADLINE, send, unique
 from eventhub.testing.kafka import ADMIN, Acl, KafkaOptions, Operation, Resource, User, kafka
 from eventhub.testing.kafka import Security as ClusterSecurity
-from tests.brokers.kafka.helpers import Member, as_user, own_cluster, read_all, running, until
+from tests.brokers.kafka.helpers import Member, as_user, client_admin, own_cluster, read_all, running, until, until_gone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
 
@@ -126,7 +125,7 @@ async def test_timestamp_that_this_topic_refuses_does_not_harm_later_ones(
 async def test_partition_that_was_added_is_written_to(broker: KafkaBroker, topic: str, producer: Producer) -> None:
     """A partition that neither we nor the client had heard of is found before it is refused."""
     await send(producer, ProducerRecord(topic, b"key", b""))
-    async with _client_admin(broker) as admin:
+    async with client_admin(broker) as admin:
         await admin.create_partitions({topic: NewPartitions(5)})
     refused = True
     while refused:  # what was just read is believed for a second
@@ -134,6 +133,18 @@ async def test_partition_that_was_added_is_written_to(broker: KafkaBroker, topic
         refused = isinstance(outcome, PublishRefused)
 
     assert RecordMetadata(topic, 4, 0) == outcome
+
+
+async def test_topic_that_was_made_again_is_written_to(broker: KafkaBroker, topic: str, producer: Producer) -> None:
+    """A producer outlives the topic that it knew."""
+    await send(producer, ProducerRecord(topic, b"key", b"old"))
+    async with client_admin(broker) as admin:
+        await admin.delete_topics([topic])
+        await until_gone(broker, topic)
+    await broker.admin.create_topics([NewTopic(topic, 2)])
+    await send(producer, ProducerRecord(topic, b"key", b"new"))
+
+    assert [b"new"] == await _values(broker, topic)
 
 
 async def test_records_without_a_key_are_spread(topic: str, producer: Producer) -> None:
@@ -330,18 +341,8 @@ async def _warm_topic(broker: KafkaBroker, producer: Producer) -> str:
 
 
 async def _configure(broker: KafkaBroker, topic: str, settings: Mapping[str, str]) -> None:
-    async with _client_admin(broker) as admin:
+    async with client_admin(broker) as admin:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))])
-
-
-@asynccontextmanager
-async def _client_admin(broker: KafkaBroker) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.url.removeprefix("kafka://"))
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def _send(producer: Producer, *records: ProducerRecord) -> Sequence[Outcome]:
