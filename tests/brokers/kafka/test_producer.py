@@ -281,7 +281,9 @@ async def test_healthy_partitions_settle_before_the_producer_is_replaced() -> No
     """What is under way to another node is waited for, so that it is not written twice."""
     async with kafka(KafkaOptions(nodes=3)) as cluster, running(KafkaBroker(f"kafka://{cluster.bootstrap}")) as broker:
         await broker.admin.create_topics([NewTopic("orders", 3)])
-        async with running(broker.producer()) as producer, running(Member(broker, ["orders"]).consumer) as consumer:
+        options = client_options(broker.url, Security(), {}).producer
+        patient = KafkaProducer(options, broker.admin, settle_timeout=DEADLINE)
+        async with running(patient) as producer, running(Member(broker, ["orders"]).consumer) as consumer:
             healthy = next(number for number in range(3) if 2 == _leader(consumer, number))
             poisoned = next(number for number in range(3) if 1 == _leader(consumer, number))
             await send(producer, *[ProducerRecord("orders", None, b"", partition=number) for number in range(3)])

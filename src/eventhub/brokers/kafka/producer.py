@@ -55,11 +55,24 @@ class KafkaProducer:
     """A connection that writes."""
 
     def __init__(
-        self, options: Mapping[str, Any], admin: KafkaAdmin, *, delivery_timeout: float = DELIVERY_TIMEOUT
+        self,
+        options: Mapping[str, Any],
+        admin: KafkaAdmin,
+        *,
+        delivery_timeout: float = DELIVERY_TIMEOUT,
+        settle_timeout: float = SETTLE_TIMEOUT,
     ) -> None:
-        """Remember how to connect; an outcome is uncertain after ``delivery_timeout`` seconds."""
+        """Remember how to connect.
+
+        Args:
+            options: The client's keyword arguments.
+            admin: Who knows the topics.
+            delivery_timeout: Seconds until an outcome is uncertain.
+            settle_timeout: Seconds for healthy partitions when another one makes the client be replaced.
+        """
         self._options = options
         self._timeout = delivery_timeout
+        self._settle_timeout = settle_timeout
         self._max_batch = int(options["max_batch_size"])
         self._max_record = int(options["max_request_size"])
         self._topics = TopicCache(admin)
@@ -281,14 +294,14 @@ class KafkaProducer:
         lane.alone = len(rest) if len(rest) == size else 0
 
     async def _current_session(self, deadline: float) -> Session | None:
-        """The session in use; None if there is none until the deadline."""
+        """The session in use; None if there is none before the deadline."""
         while self._session is None:
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._connected.wait()
             except TimeoutError:
-                return None
-        return self._session
+                break
+        return self._session if asyncio.get_running_loop().time() < deadline else None
 
     def _replace(self, session: Session, lane: Lane, reason: str) -> None:
         """Stop using a session and open another, unless that is under way."""
@@ -302,7 +315,7 @@ class KafkaProducer:
         self._group.create_task(self._topics.read(topic))
 
     async def _renew(self, old: Session) -> None:
-        await old.settled(SETTLE_TIMEOUT)
+        await old.settled(self._settle_timeout)
         await old.discard()
         for attempt in count():
             try:
