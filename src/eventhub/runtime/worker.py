@@ -164,6 +164,7 @@ class Worker:
             )
         except OffsetOutOfRange as error:
             if self._options.fail_on_offset_reset:
+                error.retriable = False  # the next consumer would meet the same
                 raise
             await self.assignment.reset(error.positions)
             return {}

@@ -1,0 +1,118 @@
+"""Where a worker begins in a partition, and what it does when that is not there any more."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from anyio.lowlevel import checkpoint
+
+from eventhub import Options, Service, Start, subscribe
+from eventhub.brokers.base import OffsetAndMetadata, OffsetRange
+from eventhub.brokers.memory import Operation
+from eventhub.errors import OffsetOutOfRange
+from eventhub.record import TopicPartition
+from eventhub.runtime.assignment import start_offset
+from eventhub.testing.waiting import until
+from tests.runtime.conftest import Shop
+from tests.runtime.storm import StormyShop
+
+
+def listener(shop: Shop, seen: list[int]) -> Service[Any]:
+    """A service that notes the number of every order."""
+
+    @subscribe(shop.order)
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+
+    return Service(shop.name("listener"), [listen])
+
+
+@pytest.mark.parametrize(
+    ("committed", "start", "known_group", "offset"),
+    [
+        (None, Start.EARLIEST, False, 3),
+        (None, Start.LATEST, False, 9),
+        (None, Start.LATEST, True, 3),
+        (7, Start.EARLIEST, True, 7),
+        (7, Start.LATEST, True, 7),
+        (1, Start.LATEST, True, 1),
+    ],
+)
+def test_a_commit_counts_then_the_option_and_a_new_partition_is_read_in_full(
+    committed: int | None, start: Start, known_group: bool, offset: int
+) -> None:
+    """A partition without a commit in a group that has some was added later, so all of it is unread."""
+    stored = None if committed is None else OffsetAndMetadata(committed, "")
+
+    assert offset == start_offset(stored, OffsetRange(3, 9), start, known_group=known_group)
+
+
+async def test_a_new_group_may_begin_at_what_is_written_from_now_on(shop: Shop) -> None:
+    """What was there before is not read, not even after a restart."""
+    seen: list[int] = []
+    service, latest = listener(shop, seen), Options(start=Start.LATEST, commit_interval=0.1)
+    orders = shop.orders("abcabc")
+    async with shop.hub() as hub:
+        await hub.publish_many(orders[:3])
+    async with shop.serving(service, options=latest):
+        pass
+    async with shop.hub() as hub:
+        await hub.publish_many(orders[3:])
+    async with shop.serving(service, options=latest):
+        await until(lambda: len(seen) >= 3)
+
+    assert [3, 4, 5] == sorted(seen)
+
+
+async def test_a_position_that_retention_deleted_is_taken_up_at_the_next_record() -> None:
+    """The service goes on with what is there."""
+    shop, seen = StormyShop(), list[int]()
+    service = listener(shop, seen)
+    await handle_two_and_delete_two_more(shop, service)
+    async with shop.serving(service):
+        await until(lambda: len(seen) == 4)
+
+    assert [0, 1, 4, 5] == seen
+
+
+async def test_a_position_that_is_gone_may_end_the_service_instead() -> None:
+    """Whoever cannot do without a record hears of it."""
+    shop, seen = StormyShop(), list[int]()
+    service = listener(shop, seen)
+    await handle_two_and_delete_two_more(shop, service)
+    async with shop.hub(Options(fail_on_offset_reset=True)) as hub:
+        with pytest.raises(OffsetOutOfRange):
+            await asyncio.wait_for(hub.serve(service), 5)
+
+    assert [0, 1] == seen
+
+
+async def handle_two_and_delete_two_more(shop: StormyShop, service: Service[Any]) -> None:
+    """Of six orders of one key the first two are handled, and the next two deleted."""
+    orders = shop.orders("aaaaaa")
+    async with shop.serving(service) as hub:
+        [place, _] = await hub.publish_many(orders[:2])
+        await until(lambda: hub.supervisors[0].counters.handled == 2)
+    async with shop.hub() as hub:
+        await hub.publish_many(orders[2:])
+    shop.broker.delete_records(TopicPartition(place.topic, place.partition), 4)
+
+
+async def test_a_crash_repeats_only_what_was_finished_since_the_last_commit() -> None:
+    """What was committed is not handled again, what was not is, and nothing is left out."""
+    shop, seen = StormyShop(session_timeout=0.1), list[int]()
+    service, orders = listener(shop, seen), shop.orders("abcdefabcdef")
+    async with shop.serving(service, options=Options(commit_interval=0.01)) as hub:
+        await hub.publish_many(orders[:6])
+        while await shop.committed(shop.order, service) < 6:
+            await checkpoint()
+        shop.network.lost = {Operation.COMMIT}
+        await hub.publish_many(orders[6:])
+        await until(lambda: len(seen) == 12)
+        shop.network.lost = set(Operation)  # from here on nobody hears of this process any more
+    shop.network.lost = set()
+    async with shop.serving(service):
+        await until(lambda: len(seen) >= 18)
+
+    assert [0, 1, 2, 3, 4, 5] == sorted(seen[:6])
+    assert [6, 7, 8, 9, 10, 11] == sorted(seen[6:12]) == sorted(seen[12:])

@@ -1,0 +1,106 @@
+"""What happens to records that fail while something they need is away."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from eventhub import Event, Hub, Options, RegistryError, Retry, Service, subscribe
+from eventhub.brokers.memory import MemoryBroker, Operation
+from eventhub.registry.base import RegisteredSchema, Schema
+from eventhub.registry.client import embedded_registry
+from eventhub.registry.embedded.app import EmbeddedRegistry
+from eventhub.testing.waiting import until
+from tests.runtime.storm import Hurried, StormyShop
+
+
+async def test_a_dead_letter_that_is_not_taken_holds_its_key_until_it_is() -> None:
+    """Nothing is skipped because its dead letter failed, and nothing of its key overtakes it."""
+    shop, seen = StormyShop(), list[int]()
+
+    @subscribe(shop.order, retry=Retry(attempts=1))
+    async def handle(order: Any) -> None:
+        seen.append(order.number)
+        if order.number == 0:
+            raise ValueError
+
+    service = Service(shop.name("picky"), [handle])
+    async with shop.hub() as hub:
+        await hub.publish_many(shop.orders("aab"))
+    shop.network.lost = {Operation.SEND}
+    async with shop.serving(service, options=Options(clock=Hurried(), commit_interval=0.01)):
+        await until(lambda: shop.network.losses > 3 and 2 in seen)
+        before = sorted(seen)
+        shop.network.lost.clear()
+        await until(lambda: 1 in seen)
+    [letter] = await shop.letters(shop.order, service)
+
+    assert [0, 2] == before
+    assert b"a" == letter.record.key
+    assert 3 == await shop.committed(shop.order, service)
+
+
+class Away:
+    """The embedded registry, which does not say what it knows while it is away."""
+
+    def __init__(self, app: EmbeddedRegistry) -> None:
+        """Begin there."""
+        self.away = False
+        self.asked = 0
+        inner = embedded_registry(app)
+        self._inner = inner
+        self.url = inner.url
+        self.start, self.stop, self.check, self.lookup = inner.start, inner.stop, inner.check, inner.lookup
+        self.register, self.schema_by_guid = inner.register, inner.schema_by_guid
+
+    async def versions(self, subject: str) -> Sequence[RegisteredSchema]:
+        """The versions that there are."""
+        return await self._inner.versions(subject)
+
+    async def schema(self, schema_id: int) -> Schema:
+        """The schema, unless it is away."""
+        self.asked += 1
+        if self.away:
+            msg = "the registry does not answer"
+            raise RegistryError(msg)
+        return await self._inner.schema(schema_id)
+
+
+async def test_while_the_registry_is_away_records_wait_and_known_schemas_are_read() -> None:
+    """No attempt is counted and nothing is given up, although a new schema cannot be looked up."""
+    seen: list[str] = []
+
+    class Order(Event, topic="orders", name="Order"):
+        """As the service knows it."""
+
+        number: str
+
+    class LaterOrder(Event, topic="orders", name="Order"):
+        """As another service begins to write it."""
+
+        number: str
+        note: str = ""
+
+    @subscribe(Order, retry=Retry(attempts=1))
+    async def handle(order: Order) -> None:
+        seen.append(order.number)
+
+    service = Service("listener", [handle])
+    app, broker = EmbeddedRegistry(), MemoryBroker()
+    registry = Away(app)
+    options = Options(clock=Hurried(), schema_grace=0.0)
+    async with Hub(broker, registry=embedded_registry(app), auto_register=True, provision=True) as writer:
+        await writer.publish(Order(number="known"))
+        registry.away = True
+        async with Hub(broker, registry=registry, provision=True, options=options) as hub, asyncio.TaskGroup() as tasks:
+            tasks.create_task(hub.serve(service))
+            await until(lambda: seen == ["known"])
+            await writer.publish(LaterOrder(number="new"))
+            await until(lambda: registry.asked > 10)  # more often than there are attempts
+            await writer.publish(Order(number="known too"))
+            await until(lambda: len(seen) == 2)
+            registry.away = False
+            await until(lambda: len(seen) == 3)
+            hub.stop()
+
+    assert ["known", "known too", "new"] == seen
+    assert [] == [*broker.records("orders.listener.dlt")]
