@@ -35,6 +35,8 @@ from pydantic import Field
 from eventhub.codecs.serde import Serde
 from eventhub.event import Event
 from eventhub.record import Record
+from eventhub.registry.base import Schema as SchemaOfOurs
+from eventhub.registry.base import SchemaType
 from eventhub.registry.client import HttpSchemaRegistry
 from eventhub.registry.embedded.app import Credentials, EmbeddedRegistry
 from eventhub.registry.embedded.server import serve
@@ -259,3 +261,19 @@ async def test_protobuf_goes_there_and_back(client: SchemaRegistryClient, which:
     read = await call(ProtobufDeserializer(kind, schema_registry_client=client), written, _CONTEXT)
 
     assert message.SerializeToString() == read.SerializeToString()
+
+
+async def test_protobuf_that_was_registered_as_text_is_read(client: SchemaRegistryClient, server: Server) -> None:
+    """The client asks for descriptors, also of a file that somebody else registered as text."""
+    [_, kind] = _messages()
+    text = (
+        'syntax = "proto3"; package shop; message Other {} message Line { string id = 1; map<string, Line> more = 2; }'
+    )
+    registry = HttpSchemaRegistry(server.url.replace("//", "//ada:p%2Fw@"))
+    registered = await registry.register("orders-value", SchemaOfOurs(text, SchemaType.PROTOBUF))
+    await registry.stop()
+    frame = b"\0" + registered.id.to_bytes(4, "big") + b"\x02\x02"  # the second message of the file
+    message = kind(id="o-1")
+    deserializer = ProtobufDeserializer(kind, schema_registry_client=client)
+
+    assert message == await call(deserializer, frame + message.SerializeToString(), _CONTEXT)

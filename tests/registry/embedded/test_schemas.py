@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from eventhub.registry.compatibility.proto_parser import parse_protobuf
 from eventhub.registry.embedded.app import EmbeddedRegistry
 from tests.registry.embedded.asking import ask, error, record, register
 
@@ -82,6 +83,20 @@ async def test_all_schemas_are_listed(app: EmbeddedRegistry) -> None:
     assert [("a", 2)] == await places("?subjectPrefix=a&latestOnly=true")
     assert [("a", 1), ("a", 2), ("b", 1), (":.ctx:c", 1)] == await places("?deleted=true")
     assert [("b", 1)] == await places("?deleted=true&offset=2&limit=1")
+
+
+async def test_protobuf_is_written_as_asked(app: EmbeddedRegistry) -> None:
+    """A file stays as it was registered, and is written as a descriptor for who asks for that."""
+    text = 'syntax = "proto3"; package shop; message Order { string id = 1; }'
+    schema_id = await register(app, "p", text, schemaType="PROTOBUF")
+    _, plain = await ask(app, "GET", f"/schemas/ids/{schema_id}")
+    _, serialized = await ask(app, "GET", f"/schemas/ids/{schema_id}?format=serialized")
+    again = await register(app, "q", serialized["schema"], schemaType="PROTOBUF")
+    _, kept = await ask(app, "GET", f"/schemas/ids/{again}?format=serialized")
+
+    assert ("PROTOBUF", text) == (plain["schemaType"], plain["schema"])
+    assert parse_protobuf(text, {}) == parse_protobuf(serialized["schema"], {})
+    assert serialized["schema"] == kept["schema"]
 
 
 async def test_types_are_told(app: EmbeddedRegistry) -> None:

@@ -178,6 +178,22 @@ async def test_change_of_type_is_a_conflict(app: EmbeddedRegistry) -> None:
     assert 409 == status
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("JSON", '{"type":"string"}', '{"type":"string","maxLength":3}'),
+        ("PROTOBUF", "message A { optional int32 a = 1; }", "message A { optional string a = 1; }"),
+    ],
+)
+async def test_every_type_is_checked(app: EmbeddedRegistry, kind: str, first: str, second: str) -> None:
+    """JSON Schema and Protobuf are refused where they break readers, as Avro is."""
+    await register(app, "s", first, schemaType=kind)
+    status, answer = await ask(app, "POST", "/subjects/s/versions", {"schema": second, "schemaType": kind})
+
+    assert 409 == status
+    assert "reading version 1" in answer["message"]
+
+
 async def test_soft_delete_hides_and_keeps(app: EmbeddedRegistry) -> None:
     """A deleted subject is not listed or found, its ids can still be read, and it comes back as a new version."""
     first = await register(app, "s", record())

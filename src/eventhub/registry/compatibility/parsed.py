@@ -16,6 +16,9 @@ from eventhub.registry.compatibility.canonical import canonical_avro, sorted_jso
 from eventhub.registry.compatibility.json_model import JsonSchema, parse_json_schema
 from eventhub.registry.compatibility.json_schema import json_problems
 from eventhub.registry.compatibility.problem import Problem
+from eventhub.registry.compatibility.proto_model import ProtoFile
+from eventhub.registry.compatibility.proto_parser import parse_protobuf
+from eventhub.registry.compatibility.protobuf import proto_problems
 
 Resolve = Callable[[Reference], Schema]
 """Finds the schema that a reference stands for; raises ``InvalidSchema`` if there is none."""
@@ -28,8 +31,8 @@ class Parsed:
     type: SchemaType
     text: str
     """The canonical text: equal for schemas that differ only in how they are written down."""
-    model: AvroSchema | JsonSchema | None
-    """What the text says; None where we do not look into it."""
+    model: AvroSchema | JsonSchema | ProtoFile
+    """What the text says."""
     referenced: tuple[str, ...] = ()
     """The texts of the schemas it leans on."""
 
@@ -68,7 +71,8 @@ def _parse(schema: Schema, known: Mapping[Reference, Schema], *, normal: bool) -
     if schema.type is SchemaType.JSON:
         json = parse_json_schema(schema.text, {reference.name: each.text for reference, each in known.items()})
         return Parsed(schema.type, write_json(sorted_json(json.root) if normal else json.root), json, texts)
-    return Parsed(schema.type, schema.text, None, texts)
+    proto = parse_protobuf(schema.text, {reference.name: each.text for reference, each in known.items()})
+    return Parsed(schema.type, schema.text, proto, texts)
 
 
 def problems_between(reader: Parsed, writer: Parsed) -> tuple[Problem, ...]:
@@ -88,9 +92,10 @@ def problems_between(reader: Parsed, writer: Parsed) -> tuple[Problem, ...]:
                 return avro_problems(ours, theirs)
             case JsonSchema() as ours, JsonSchema() as theirs:
                 return json_problems(ours, theirs)
+            case ProtoFile() as ours, ProtoFile() as theirs:
+                return proto_problems(ours, theirs)
             case _:
-                reason = f"compatibility of {reader.type} schemas cannot be proved here; a level of NONE takes them"
-                return (Problem("CANNOT_PROVE", "", reason, "", ""),)
+                raise AssertionError  # pragma: no cover - schemas of one type have models of one type
 
 
 def _referenced(schema: Schema, resolve: Resolve) -> dict[Reference, Schema]:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from eventhub.registry.embedded.answers import Nothing, Raw
 from eventhub.registry.embedded.refused import Refused
-from eventhub.registry.embedded.request import Nothing, Raw, Request
+from eventhub.registry.embedded.request import Request
 from eventhub.registry.embedded.routes import find
 from eventhub.registry.embedded.store import Store
 from eventhub.serving import Receive, Scope, Send, live

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from eventhub.registry.base import SchemaType
 from eventhub.registry.embedded.bodies import SchemaBody, read
 from eventhub.registry.embedded.refused import Refused
-from eventhub.registry.embedded.state import Subject, Version, parse_subject
+from eventhub.registry.embedded.state import Subject, parse_subject
 from eventhub.registry.embedded.store import Proposal
 
 Row = TypeVar("Row")
@@ -87,44 +86,3 @@ class Request:
     def proposal(self) -> Proposal:
         """The schema in the body."""
         return replace(read(SchemaBody, self.body).proposal, normalize=self.flag("normalize"))
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """An answer that is JSON already."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """An answer without a body."""
-
-
-def schema_answer(version: Version) -> dict[str, Any]:
-    """A schema as JSON; what it has not is left out, and so is the type of Avro schemas."""
-    definition = version.definition
-    references = [
-        {"name": reference.name, "subject": reference.subject, "version": reference.version}
-        for reference in definition.schema.references
-    ]
-    parts = {
-        "schemaType": None if definition.schema.type is SchemaType.AVRO else definition.schema.type.value,
-        "schema": definition.schema.text,
-        "references": references or None,
-        "metadata": definition.metadata,
-        "ruleSet": definition.rule_set,
-    }
-    return {key: value for key, value in parts.items() if value is not None}
-
-
-def version_answer(version: Version) -> dict[str, Any]:
-    """A version of a subject as JSON."""
-    return {
-        "subject": str(version.subject),
-        "version": version.version,
-        "id": version.id,
-        "guid": version.definition.guid,
-        **schema_answer(version),
-        **({"deleted": True} if version.deleted else {}),
-    }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from eventhub.registry.base import SchemaType
+from eventhub.registry.embedded.answers import Raw, schema_answer, version_answer
 from eventhub.registry.embedded.refused import schema_not_found
-from eventhub.registry.embedded.request import Raw, Request, schema_answer, version_answer
+from eventhub.registry.embedded.request import Request
 from eventhub.registry.embedded.state import Version, parse_subject
 from eventhub.registry.embedded.store import Store
 from eventhub.registry.embedded.subjects import has_prefix
@@ -17,7 +18,7 @@ def list_schemas(store: Store, request: Request) -> object:
         if has_prefix(subject, request.text("subjectPrefix")):
             versions = store.state.versions(subject, deleted=request.flag("deleted"))
             found += versions[-1:] if request.flag("latestOnly") else versions
-    return [version_answer(version) for version in request.page(found)]
+    return [version_answer(store, version, request) for version in request.page(found)]
 
 
 def schema_types(_: Store, __: Request) -> object:
@@ -28,7 +29,7 @@ def schema_types(_: Store, __: Request) -> object:
 def get_schema(store: Store, request: Request) -> object:
     """GET /schemas/ids/{id}."""
     version = _places(store, request)[0]
-    answer = schema_answer(version)
+    answer = schema_answer(store, version, request)
     if request.flag("fetchMaxId"):
         answer["maxId"] = store.state.last_id(version.subject.context)
     return {**answer, "guid": version.definition.guid}
@@ -67,7 +68,7 @@ def get_guid(store: Store, request: Request) -> object:
     """GET /schemas/guids/{guid}."""
     guid = request.captured[0].lower()
     for context, schema_id in store.state.ids_of(guid).items():
-        return {**schema_answer(store.state.places(context, schema_id)[0]), "guid": guid}
+        return {**schema_answer(store, store.state.places(context, schema_id)[0], request), "guid": guid}
     raise schema_not_found(guid)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from eventhub.registry.base import Compatibility
+from eventhub.registry.embedded.answers import Nothing
 from eventhub.registry.embedded.bodies import ConfigBody, ModeBody, read
 from eventhub.registry.embedded.refused import Refused, not_permitted, subject_not_found
-from eventhub.registry.embedded.request import Nothing, Request
+from eventhub.registry.embedded.request import Request
 from eventhub.registry.embedded.state import GLOBAL, Subject
 from eventhub.registry.embedded.store import Store
 

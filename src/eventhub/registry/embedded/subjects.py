@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eventhub.registry.embedded.answers import Raw, version_answer
 from eventhub.registry.embedded.refused import Refused, read_only, subject_not_found, version_not_found
-from eventhub.registry.embedded.request import Raw, Request, version_answer
+from eventhub.registry.embedded.request import Request
 from eventhub.registry.embedded.state import State, Subject, Version
 from eventhub.registry.embedded.store import Store
 
@@ -31,7 +32,9 @@ def shown(state: State, subject: Subject, request: Request) -> bool:
 
 def lookup(store: Store, request: Request) -> object:
     """POST /subjects/{subject}."""
-    return version_answer(store.lookup(request.subject, request.proposal, deleted=request.flag("deleted")))
+    return version_answer(
+        store, store.lookup(request.subject, request.proposal, deleted=request.flag("deleted")), request
+    )
 
 
 def delete_subject(store: Store, request: Request) -> object:
@@ -64,14 +67,14 @@ def list_versions(store: Store, request: Request) -> object:
 def register(store: Store, request: Request) -> object:
     """POST /subjects/{subject}/versions."""
     version = store.register(request.subject, request.proposal)
-    answer = version_answer(version)
+    answer = version_answer(store, version, request)
     del answer["subject"]
     return answer
 
 
 def get_version(store: Store, request: Request) -> object:
     """GET /subjects/{subject}/versions/{version}."""
-    return version_answer(_version(store, request))
+    return version_answer(store, _version(store, request), request)
 
 
 def get_by_metadata(store: Store, request: Request) -> object:
@@ -84,7 +87,7 @@ def get_by_metadata(store: Store, request: Request) -> object:
     for version in reversed(versions):
         properties = (version.definition.metadata or {}).get("properties") or {}
         if wanted.items() <= properties.items():
-            return version_answer(version)
+            return version_answer(store, version, request)
     raise version_not_found()
 
 
