@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncIterator, Generator
+
+    from eventhub.integrations.postgres import PostgresStore
 
     Makes = Generator[None, pytest.TestReport, pytest.TestReport]
     Collects = Generator[None, pytest.CollectReport, pytest.CollectReport]
@@ -22,6 +24,15 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 def anyio_backend() -> str:
     """Run async tests on asyncio, the only loop that the Kafka client knows."""
     return "asyncio"
+
+
+@pytest.fixture
+async def tables(postgres_url: str) -> AsyncIterator[PostgresStore]:
+    """A store in PostgreSQL with tables of the test's own."""
+    from tests.postgres import tables_of_its_own  # noqa: PLC0415 - an extra
+
+    async with tables_of_its_own(postgres_url) as store:
+        yield store
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,8 +13,8 @@ A store's own test module derives a class, gives it a store, and says how its bu
         async def read(self, store: Any, name: str) -> str | None:
             return store.data.get(name)
 
-The fixture gives an empty store to each test. ``SavepointLaws`` and ``SharingLaws`` are added by stores whose
-transactions have savepoints, and by those that any number of relays may share.
+The fixture gives an empty store to each test. A store adds ``SavepointLaws`` if its transactions have savepoints,
+``ConcurrentLaws`` if they run side by side, and ``SharingLaws`` if any number of relays may share it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from __future__ import annotations
 import pytest
 
 from eventhub.testing.conformance.stores.backlog_laws import BacklogLaws, SharingLaws
-from eventhub.testing.conformance.stores.transaction_laws import SavepointLaws, TransactionLaws
+from eventhub.testing.conformance.stores.transaction_laws import ConcurrentLaws, SavepointLaws, TransactionLaws
 
-__all__ = ["SavepointLaws", "SharingLaws", "StoreConformance"]
+__all__ = ["ConcurrentLaws", "SavepointLaws", "SharingLaws", "StoreConformance"]
 
 
 class StoreConformance(TransactionLaws, BacklogLaws):

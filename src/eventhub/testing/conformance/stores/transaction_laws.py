@@ -12,7 +12,16 @@ from uuid_utils import uuid7
 
 from eventhub.outbox.base import Store
 from eventhub.record import ProducerRecord
-from eventhub.testing.conformance.stores.samples import DEADLINE, Undone, claims, new_claim, record, rows_of, values
+from eventhub.testing.conformance.stores.samples import (
+    DEADLINE,
+    Undone,
+    claims,
+    fill,
+    new_claim,
+    record,
+    rows_of,
+    values,
+)
 
 
 class TransactionLaws:
@@ -218,3 +227,42 @@ class SavepointLaws:
             await transaction.defer([record("after")])
 
         assert [b"after"] == values(await rows_of(store))
+
+
+class ConcurrentLaws:
+    """Laws of a store whose transactions run side by side."""
+
+    async def test_a_row_that_is_committed_late_is_not_lost(self, store: Store[Any]) -> None:
+        """A row whose id is lower than one that was relayed already is read once it is committed."""
+        async with store.backlog() as backlog:
+            owned = await backlog.share()
+            async with store.transaction() as late:
+                await late.enqueue([record("late")])
+                await fill(store, "e")
+                early = await backlog.read(owned, 10)
+                await backlog.delete([row.id for row in early])
+            left = await backlog.read(owned, 10)
+
+        assert [b"e"] == values(early)
+        assert [b"late"] == values(left)
+
+    async def test_rows_are_in_the_order_in_which_their_key_was_locked(self, store: Store[Any]) -> None:
+        """A transaction that began first and wrote elsewhere, but locked the key last, comes last."""
+        async with store.transaction() as first:
+            await first.claim(new_claim())
+            await first.enqueue([record("elsewhere")])
+            async with store.transaction() as second:
+                await second.enqueue([record("1", key=b"k")])
+            await first.enqueue([record("2", key=b"k")])
+        rows = await rows_of(store)
+
+        assert [b"1", b"2"] == [row.value for row in rows if row.key == b"k"]
+
+    async def test_deferred_rows_get_their_ids_at_the_end(self, store: Store[Any]) -> None:
+        """A transaction that publishes before it locks the key, and commits last, comes last."""
+        async with store.transaction() as first:
+            await first.defer([record("2", key=b"k")])
+            async with store.transaction() as second:
+                await second.defer([record("1", key=b"k")])
+
+        assert [b"1", b"2"] == values(await rows_of(store))

@@ -1,0 +1,1 @@
+"""What eventhub offers with other packages; each needs its extra, and nobody in eventhub imports it."""

@@ -1,0 +1,12 @@
+"""A store in PostgreSQL 14 or newer, through asyncpg: ``pip install eventhub[postgres]``."""
+
+try:
+    import asyncpg  # noqa: F401 - the extra
+except ImportError as error:
+    msg = 'PostgresStore needs asyncpg: pip install "eventhub[postgres]"'
+    raise ImportError(msg) from error
+
+from eventhub.integrations.postgres.store import PostgresStore, PostgresTransaction
+from eventhub.integrations.postgres.tables import debezium_ddl, postgres_ddl
+
+__all__ = ["PostgresStore", "PostgresTransaction", "debezium_ddl", "postgres_ddl"]

@@ -1,0 +1,163 @@
+"""Connections of a relay: direct ones, whose session is ours alone, and what is said through them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+
+from eventhub.errors import StoreError
+from eventhub.integrations.postgres.failures import FOREIGN, ours
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from asyncpg.pool import PoolConnectionProxy
+
+    from eventhub.integrations.postgres.store import PostgresStore
+
+    Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
+
+OLDEST = 14
+"""The oldest release that ends idle sessions by itself (``idle_session_timeout``)."""
+IDLE_TIMEOUT = 15.0
+"""Seconds without a statement, after which the server ends the session and with it the locks of a relay that hangs."""
+_OURS = 0x6F7574  # mixed into the names of locks, so that they are nobody else's by chance
+_PAUSE = 0.005  # seconds between two announcements: one speaks for all commits since the last
+
+# A host that vanished without a word is noticed after 10 + 3 * 5 seconds.
+_SESSION = """
+    SET idle_session_timeout = '{milliseconds}ms';
+    SET tcp_keepalives_idle = 10;
+    SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3;
+"""
+
+
+@asynccontextmanager
+async def direct(store: PostgresStore) -> AsyncIterator[Connection]:
+    """A connection whose session is ours alone.
+
+    Raises:
+        StoreError: If the database cannot be reached; for good, if a pooler is in between or the server is too old.
+    """
+    if store.relay_dsn is None:
+        with ours():
+            pooled = await store.pool.acquire()
+        try:
+            await _check(store, pooled)
+            yield pooled
+        finally:
+            await store.pool.release(pooled)  # which gives back locks and settings
+    else:
+        with ours():
+            connection = await asyncpg.connect(store.relay_dsn)
+        try:
+            await _check(store, connection)
+            yield connection
+        finally:
+            connection.terminate()
+
+
+async def _check(store: PostgresStore, connection: Connection) -> None:
+    """Refuse what no relay can work through.
+
+    A pooler answers the client with a process id of its own making: session locks through it may
+    belong to anybody's session.
+    """
+    with ours():
+        version = connection.get_server_version()
+        if version.major < OLDEST:
+            msg = f"a relay needs PostgreSQL {OLDEST} or newer, not {version.major}, to be taken over when it hangs"
+            raise StoreError(msg, retriable=False)
+        if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
+            msg = (
+                "a pooler is between the relay and PostgreSQL, and the locks of a session do not work through one; "
+                "give the store a direct way: PostgresStore(pool, relay_dsn=...)"
+            )
+            raise StoreError(msg, retriable=False)
+        await connection.execute(_SESSION.format(milliseconds=int(store.idle_timeout * 1000)))
+
+
+class Place(NamedTuple):
+    """What one outbox calls its locks and its announcements: no other in the database does."""
+
+    space: int
+    """The first half of the names of its advisory locks: 32 bits, signed."""
+    channel: str
+    """Where commits are announced."""
+
+
+async def place_of(store: PostgresStore, connection: Connection) -> Place:
+    """The place of an outbox, by the identity of its table, wherever the search path found that.
+
+    Raises:
+        StoreError: For good, if the tables are missing.
+    """
+    with ours():
+        oid: int = await connection.fetchval("SELECT $1::text::regclass::oid::bigint", store.names.outbox)
+    return Place(((oid ^ _OURS) & 0xFFFF_FFFF) - 2**31, f"eventhub_outbox_{oid}")
+
+
+async def check_buckets(store: PostgresStore, connection: Connection) -> None:
+    """Refuse an outbox that splits its rows otherwise.
+
+    Raises:
+        StoreError: For good, if the tables are missing or were made with another number of buckets.
+    """
+    with ours():
+        buckets = await connection.fetchval(f"SELECT value FROM {store.names.meta} WHERE name = 'buckets'")
+    if buckets is None or int(buckets) != store.buckets:
+        msg = f"the outbox {store.names.outbox} has {buckets} buckets, not {store.buckets}; say buckets={buckets}"
+        raise StoreError(msg, retriable=False)
+
+
+@asynccontextmanager
+async def listening(connection: Connection, channel: str, hear: Callable[..., None]) -> AsyncIterator[None]:
+    """Hear what other processes announce until the block ends."""
+    with ours():
+        await connection.add_listener(channel, hear)
+    try:
+        yield
+    finally:
+        with suppress(*FOREIGN):
+            await connection.remove_listener(channel, hear)
+
+
+@asynccontextmanager
+async def announcing(store: PostgresStore, connection: Connection, channel: str) -> AsyncIterator[None]:
+    """Tell other processes of this one's commits until the block ends.
+
+    Never in the business's own transaction: NOTIFY takes a lock of the whole database at commit.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            announcing = tasks.create_task(_announce(store, connection, channel))
+            yield
+            announcing.cancel()
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _announce(store: PostgresStore, connection: Connection, channel: str) -> None:
+    listener = store.doorbell.listen()
+    try:
+        while True:
+            rung = await listener.wait(store.idle_timeout / 3)
+            with ours():
+                if rung:
+                    await connection.execute("SELECT pg_notify($1, '')", channel)
+                else:
+                    await connection.execute("SELECT")  # a sign of life
+            await asyncio.sleep(_PAUSE)
+    finally:
+        listener.close()
+
+
+def who() -> str:
+    """This process, for ``application_name``."""
+    return f"eventhub relay {socket.gethostname()}:{os.getpid()}"[:63]

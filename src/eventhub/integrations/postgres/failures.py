@@ -1,0 +1,62 @@
+"""What failures of asyncpg mean: an outage of the database, or a fault of the statement."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from eventhub.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# asyncpg raises unrelated classes when a connection dies under it, InternalClientError among them.
+FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
+_OUTAGES = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.OperatorInterventionError,  # shut down, crashed, terminated
+    asyncpg.ReadOnlySQLTransactionError,  # after a failover: not the primary any more
+    asyncpg.InternalClientError,
+)
+_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+
+
+@contextmanager
+def ours() -> Iterator[None]:
+    """Make a StoreError of whatever the database fails with, under statements of our own."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise translated(error) from error
+
+
+@contextmanager
+def outages(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection or a pool's proxy of one
+    """Make a StoreError of a lost database; errors of the caller's own statements stay what they are."""
+    try:
+        yield
+    except _OUTAGES as error:
+        raise translated(error) from error
+    except Exception as error:
+        if isinstance(error, StoreError) or not _lost(connection):
+            raise
+        raise translated(error) from error
+
+
+def _lost(connection: Any) -> bool:  # noqa: ANN401
+    """Whether a connection is closed; a pool takes the proxy of a closed one away, and it then answers nothing."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+def translated(error: BaseException) -> StoreError:
+    """The error as a StoreError; a missing table is nothing that waiting heals."""
+    if isinstance(error, _MISSING):
+        return StoreError(f"{error}; make the tables with what `eventhub outbox ddl` prints", retriable=False)
+    return StoreError(f"PostgreSQL failed: {str(error) or type(error).__name__}")

@@ -1,0 +1,89 @@
+"""How long claims are remembered: a partition a day, made ahead and dropped as a whole."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+
+from eventhub.integrations.postgres.backlog import PRESENT
+from eventhub.integrations.postgres.connecting import place_of
+from eventhub.integrations.postgres.failures import ours
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    from eventhub.integrations.postgres.store import PostgresStore
+
+log = structlog.get_logger()
+
+_AHEAD = 2  # days whose partitions are made before they begin
+_CHUNK = 10_000  # claims of one delete, where a day has no partition of its own
+_PATIENCE = "1s"  # for a lock: better tried again in an hour than writers queueing behind it
+_MAINTAINING = PRESENT - 1
+_NOT_NOW = (asyncpg.LockNotAvailableError, asyncpg.InsufficientPrivilegeError, asyncpg.CheckViolationError)
+
+
+async def forget(store: PostgresStore, today: date) -> int:
+    """Make the partitions of the next days, drop those older than the window, empty the rest of what is old.
+
+    What fails for want of a lock or a right is left for the next time, and for the partition of
+    all other days, from which old claims are deleted some at a time.
+    """
+    with ours():
+        async with store.pool.acquire() as connection:
+            space = (await place_of(store, connection)).space
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", space, _MAINTAINING):
+                return 0  # another relay is at it
+            try:
+                for days in range(_AHEAD + 1):
+                    await _make(store, connection, today + timedelta(days=days))
+                first = today - timedelta(days=store.window_days)
+                await _drop_before(store, connection, first)
+                return await _delete_before(store, connection, first)
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock($1, $2)", space, _MAINTAINING)
+
+
+async def _make(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Record], day: date) -> None:
+    partition = store.names.inbox_of(f"{day:%Y%m%d}")
+    if not await connection.fetchval("SELECT to_regclass($1)", partition):
+        await _alter(
+            connection, f"CREATE TABLE {partition} PARTITION OF {store.names.inbox} FOR VALUES IN ('{day:%Y-%m-%d}')"
+        )
+
+
+async def _drop_before(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Record], first: date) -> None:
+    partitions = await connection.fetch(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass",
+        store.names.inbox,
+    )
+    for (name,) in partitions:
+        day = name.rpartition("_")[2]
+        if day.isdigit() and day < f"{first:%Y%m%d}":
+            await _alter(connection, f"DROP TABLE {store.names.inbox_of(day)}")
+
+
+async def _delete_before(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Record], first: date) -> int:
+    rest = store.names.inbox_of("other")
+    deleted = 0
+    while True:
+        tag = await connection.execute(
+            f"DELETE FROM {rest} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {rest} WHERE day < $1 LIMIT {_CHUNK}))", first
+        )
+        number = int(tag.split()[-1])
+        deleted += number
+        if number < _CHUNK:
+            return deleted
+
+
+async def _alter(connection: PoolConnectionProxy[asyncpg.Record], statement: str) -> None:
+    """Change a partition if that can be done now."""
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            await connection.execute(statement)
+    except _NOT_NOW as error:
+        log.warning("eventhub.inbox_partition_waits", error=type(error).__name__)

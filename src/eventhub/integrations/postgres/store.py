@@ -1,0 +1,201 @@
+"""The store: transactions on connections of a pool."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
+from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announcing, check_buckets, direct, place_of
+from eventhub.integrations.postgres.failures import FOREIGN, ours, outages
+from eventhub.integrations.postgres.operating import dead, drop, retry, status
+from eventhub.integrations.postgres.remembering import forget
+from eventhub.integrations.postgres.tables import Names
+from eventhub.outbox.base import Claim, DeadRow, Status, StoreCounters
+from eventhub.outbox.doorbell import Doorbell
+from eventhub.outbox.names import quoted
+from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+    from eventhub.record import ProducerRecord
+
+    Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
+
+_DEFERRED = "eventhub.deferred"  # a setting of PostgreSQL that only we know
+
+
+class PostgresStore:
+    """An inbox and an outbox in PostgreSQL, beside the tables of the business.
+
+    A transaction's ``connection`` is the pool's. A relay holds two of the pool's connections, so the pool
+    needs two more than there are handlers at once; with ``relay_dsn`` it opens its own.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Any],
+        *,
+        prefix: str = "eventhub",
+        schema: str | None = None,
+        buckets: int = BUCKETS,
+        window_days: int = 7,
+        relay_dsn: str | None = None,
+        idle_timeout: float = IDLE_TIMEOUT,
+    ) -> None:
+        """Use a pool whose database has the tables of ``postgres_ddl``.
+
+        Args:
+            pool: Where connections come from.
+            prefix: What the names of the tables begin with.
+            schema: Where the tables are, or None for the search path.
+            buckets: With how many buckets the tables were made.
+            window_days: How many days an event's id is remembered.
+            relay_dsn: A direct way to the database for the relay, where the pool goes through a
+                pooler such as PgBouncer; None for the pool.
+            idle_timeout: Seconds without a sign of life, after which a relay's buckets go to another.
+
+        Raises:
+            DeclarationError: If prefix or schema is no plain name.
+        """
+        quoted(prefix, "outbox", schema)
+        self.pool = pool
+        self.names = Names(prefix, schema)
+        """The names of the tables."""
+        self.counters = StoreCounters()
+        self.doorbell = Doorbell()
+        self.window_days = window_days
+        self.buckets = buckets
+        self.relay_dsn = relay_dsn
+        self.idle_timeout = idle_timeout
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        """Commit what the block does."""
+        with ours():
+            connection = await self.pool.acquire()
+        try:
+            begun = connection.transaction()
+            with ours():
+                await begun.start()
+            transaction = PostgresTransaction(self, connection)
+            try:
+                with outages(connection):
+                    yield transaction
+                with ours():
+                    await transaction.write_deferred()
+            except BaseException:
+                with suppress(*FOREIGN):  # a lost connection has rolled back already
+                    await begun.rollback()
+                raise
+            with ours():
+                await begun.commit()
+        finally:
+            await self.pool.release(connection)
+        if transaction.enqueued:
+            self.counters.enqueued += transaction.enqueued
+            self.doorbell.ring()
+
+    @asynccontextmanager
+    async def backlog(self) -> AsyncIterator[PostgresBacklog]:
+        """A relay's connections."""
+        async with opened_backlog(self) as backlog:
+            yield backlog
+
+    @asynccontextmanager
+    async def announcing(self) -> AsyncIterator[None]:
+        """Tell relays in other processes of this one's commits, on a connection of its own."""
+        async with direct(self) as connection:
+            await check_buckets(self, connection)
+            place = await place_of(self, connection)
+            async with announcing(self, connection, place.channel):
+                yield
+
+    async def forget(self, today: date) -> int:
+        """Make the partitions of the next days, drop those older than the window."""
+        return await forget(self, today)
+
+    async def status(self) -> Status:
+        """What the outbox holds."""
+        return await status(self)
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadRow]:
+        """The first dead rows."""
+        return await dead(self, limit)
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Put dead rows back in their old places."""
+        number = await retry(self, ids)
+        self.doorbell.ring()
+        return number
+
+    async def drop(self, ids: Sequence[int]) -> int:
+        """Let go of dead rows."""
+        number = await drop(self, ids)
+        self.doorbell.ring()
+        return number
+
+
+class PostgresTransaction:
+    """One open transaction."""
+
+    def __init__(self, store: PostgresStore, connection: Connection) -> None:
+        """Write through a connection on which a transaction was begun."""
+        self._store = store
+        self.connection = connection
+        """What the business writes through: a connection of the pool."""
+        self.enqueued = 0
+        """How many rows were written."""
+        self._deferred: list[ProducerRecord] = []
+
+    async def claim(self, claim: Claim) -> bool:
+        """Whether the event is new to the group; waits for another transaction that claims it."""
+        with ours():
+            claimed = await self.connection.fetchval(
+                f"INSERT INTO {self._store.names.inbox} (day, consumer_group, scope, event_id) "
+                "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true",
+                *(claim.day, claim.group, claim.scope, claim.event),
+            )
+        return bool(claimed)
+
+    async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
+        """Write rows now, all in one statement."""
+        if not records:
+            return
+        columns = list(zip(*(self._row(record) for record in records), strict=True))
+        with ours():
+            await self.connection.execute(
+                f"INSERT INTO {self._store.names.outbox} (bucket, event_id, topic, key, value, headers) "
+                "SELECT * FROM unnest($1::smallint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])",
+                *columns,
+            )
+        self.enqueued += len(records)
+
+    async def defer(self, records: Sequence[ProducerRecord]) -> None:
+        """Keep rows for the end of the block.
+
+        Which of them belong to a savepoint that is rolled back, only the database knows; so their numbers
+        stand in a setting that is local to the transaction, which is rolled back with the savepoint.
+        """
+        numbers = "".join(f"{len(self._deferred) + place}," for place in range(len(records)))
+        self._deferred += records
+        with ours():
+            await self.connection.execute(
+                "SELECT set_config($1, coalesce(current_setting($1, true), '') || $2, true)", _DEFERRED, numbers
+            )
+
+    async def write_deferred(self) -> None:
+        """Write what was deferred and not rolled back."""
+        if self._deferred:
+            kept = await self.connection.fetchval("SELECT current_setting($1, true)", _DEFERRED)
+            await self.enqueue([self._deferred[int(number)] for number in (kept or "").split(",") if number])
+
+    def _row(self, record: ProducerRecord) -> tuple[object, ...]:
+        bucket = bucket_of(record, self._store.buckets)
+        headers = headers_text(record.headers)
+        return bucket, event_id(record), record.topic, record.key, record.value, headers

@@ -1,0 +1,322 @@
+"""What is PostgreSQL's own: sessions, poolers, partitions, lost connections, and relays that must not work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from eventhub import DeclarationError
+from eventhub.errors import StoreError
+from eventhub.integrations.postgres import PostgresStore, postgres_ddl
+from eventhub.integrations.postgres.backlog import PostgresBacklog
+from eventhub.outbox.base import Lane, OutboxRow
+from eventhub.outbox.rows import headers_from_text
+from eventhub.testing.conformance.stores import ConcurrentLaws, SharingLaws
+from eventhub.testing.conformance.stores.samples import claims, fill, new_claim, record, rows_of, values
+from eventhub.testing.waiting import until
+from tests.postgres import tables_of_its_own
+
+pytestmark = pytest.mark.postgres
+
+
+async def test_missing_tables_are_named_with_the_way_out(postgres_url: str) -> None:
+    """A relay does not wait for tables that nobody makes."""
+    async with asyncpg.create_pool(postgres_url, min_size=1, max_size=3) as pool:
+        store = PostgresStore(pool, prefix="nowhere")
+        with pytest.raises(StoreError, match=r"nowhere_meta.*eventhub outbox ddl") as failure:
+            await store.backlog().__aenter__()
+
+    assert not failure.value.retriable
+
+
+async def test_another_number_of_buckets_is_refused(tables: PostgresStore) -> None:
+    """Rows that were put in one of 16 buckets are not read by who knows of 4."""
+    other = PostgresStore(tables.pool, buckets=4)
+    with pytest.raises(StoreError, match="has 16 buckets, not 4; say buckets=16"):
+        await other.backlog().__aenter__()
+    with pytest.raises(StoreError, match="has 16 buckets, not 4"):
+        await other.announcing().__aenter__()
+
+
+def test_a_schema_that_is_no_plain_name_is_refused() -> None:
+    """Nothing but a plain name becomes part of a statement."""
+    pool: Any = None
+    wrong: list[dict[str, Any]] = [{"prefix": 'x"; --'}, {"schema": "Public"}]
+    for options in wrong:
+        with pytest.raises(DeclarationError, match="no plain name"):
+            PostgresStore(pool, **options)
+        with pytest.raises(DeclarationError, match="no plain name"):
+            postgres_ddl(**options)
+
+
+async def test_outboxes_of_one_database_do_not_share_their_locks(tables: PostgresStore) -> None:
+    """Another prefix is another outbox: a relay of each owns all its buckets."""
+    await tables.pool.execute(postgres_ddl(prefix="billing"))
+    billing = PostgresStore(tables.pool, prefix="billing")
+    async with tables.backlog() as one, billing.backlog() as other:
+        assert [16, 16] == [len(await one.share()), len(await other.share())]
+
+
+async def test_errors_of_the_business_stay_what_they_are(tables: PostgresStore) -> None:
+    """A statement that breaks a constraint is the handler's own failure, and undoes the block."""
+
+    async def twice() -> None:
+        async with tables.transaction() as transaction:
+            await transaction.enqueue([record("a")])
+            for _ in range(2):
+                await transaction.connection.execute("INSERT INTO business VALUES ('tea', '1')")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await twice()
+
+    assert [] == await rows_of(tables)
+
+
+async def test_a_connection_that_is_lost_in_the_block_is_an_outage(tables: PostgresStore) -> None:
+    """Whatever the block makes of it, the record is not to blame."""
+
+    async def lose() -> None:
+        async with tables.transaction() as transaction:
+            await transaction.enqueue([record("a")])
+            pid = await transaction.connection.fetchval("SELECT pg_backend_pid()")
+            await tables.pool.fetch("SELECT pg_terminate_backend($1)", pid)
+            await transaction.connection.execute("INSERT INTO business VALUES ('tea', '1')")
+
+    with pytest.raises(StoreError) as failure:
+        await lose()
+
+    assert failure.value.retriable
+    assert [] == await rows_of(tables)
+
+
+async def test_who_loses_the_connection_loses_the_buckets(tables: PostgresStore) -> None:
+    """Another relay owns the buckets at once, and the first can neither read nor delete."""
+    await fill(tables, "a")
+    async with tables.backlog() as second:
+        with suppress(StoreError):
+            async with tables.backlog() as first:
+                for relay in (second, first, second):
+                    shares = await relay.share()
+                [row] = await _owner(first, second).read(range(16), 10)
+                pid = await first._open().fetchval("SELECT pg_backend_pid()")
+                await tables.pool.fetch("SELECT pg_terminate_backend($1)", pid)
+                with pytest.raises(StoreError):
+                    await first.delete([row.id])
+        await _eventually(second, 16)
+
+    assert 8 == len(shares)
+    assert [b"a"] == values(await rows_of(tables))
+
+
+async def test_a_relay_that_hangs_is_taken_over(postgres_url: str) -> None:
+    """A session without a sign of life is ended by the server, and its buckets are free."""
+    async with (
+        tables_of_its_own(postgres_url, idle_timeout=0.2) as hanging,
+        asyncpg.create_pool(postgres_url, min_size=1, max_size=3) as pool,
+    ):
+        awake = PostgresStore(pool, schema=await hanging.pool.fetchval("SELECT current_schema()"))
+        async with awake.backlog() as second:
+            with suppress(StoreError):
+                async with hanging.backlog() as first:  # which says nothing more
+                    await first.share()
+                    await _eventually(second, 16)
+                    with pytest.raises(StoreError):
+                        await first.beat()
+
+
+async def test_a_commit_of_another_process_wakes_the_relay(tables: PostgresStore) -> None:
+    """A process without a relay announces its commits through the database."""
+    web = PostgresStore(tables.pool)
+    async with asyncio.timeout(10), tables.backlog() as backlog, web.announcing(), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(backlog.wait(60.0))
+        await fill(web, "a")
+        await until(waiting.done)
+
+    assert waiting.done()
+
+
+async def test_a_relay_works_through_a_connection_of_its_own(tables: PostgresStore, postgres_url: str) -> None:
+    """With a way of its own it takes none of the pool's connections."""
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    store = PostgresStore(tables.pool, schema=schema, relay_dsn=postgres_url)
+    await fill(store, "a")
+    before = tables.pool.get_size() - tables.pool.get_idle_size()
+    async with store.backlog() as backlog:
+        rows = await backlog.read(await backlog.share(), 10)
+        during = tables.pool.get_size() - tables.pool.get_idle_size()
+
+    assert [b"a"] == values(rows)
+    assert before == during
+
+
+async def test_a_pooler_is_refused(tables: PostgresStore, postgres_url: str) -> None:
+    """A server that answers with another process id than it has is a pooler; the message says what to do."""
+    async with _pooler(postgres_url) as url:
+        schema = await tables.pool.fetchval("SELECT current_schema()")
+        store = PostgresStore(tables.pool, schema=schema, relay_dsn=url)
+        with pytest.raises(StoreError, match=r"pooler .*relay_dsn=") as failure:
+            await store.backlog().__aenter__()
+
+    assert not failure.value.retriable
+
+
+async def test_each_day_has_a_partition_that_is_dropped_as_a_whole(tables: PostgresStore) -> None:
+    """The partitions of the next days are made ahead; those older than the window go with their claims."""
+    today = datetime.now(UTC).date()
+    await tables.forget(today)
+    claim = new_claim(today)
+    await claims(tables, claim)
+    made = await _partitions(tables)
+    await tables.forget(today + timedelta(days=tables.window_days))
+    remembered = not await claims(tables, claim)
+    await tables.forget(today + timedelta(days=tables.window_days + 1))
+
+    assert {f"eventhub_inbox_{today + timedelta(days=days):%Y%m%d}" for days in range(3)} < made
+    assert remembered
+    assert f"eventhub_inbox_{today:%Y%m%d}" not in await _partitions(tables)
+
+
+async def test_a_day_that_began_without_its_partition_stays_with_the_others(tables: PostgresStore) -> None:
+    """Claims that came before the partition could be made are kept and forgotten all the same."""
+    day = date(2030, 1, 1)
+    await claims(tables, new_claim(day))
+    await tables.forget(day)
+    kept = await tables.pool.fetchval("SELECT count(*) FROM eventhub_inbox_other")
+    forgotten = await tables.forget(day + timedelta(days=8))
+
+    assert [1, 1] == [kept, forgotten]
+
+
+# -- relays that must not work: each law fails on the mistake that it is there for ----------------
+
+
+class CursorBacklog(PostgresBacklog):
+    """Reads on from the highest id that it has seen."""
+
+    last = 0
+
+    async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
+        """Skip whatever is committed late."""
+        rows = [row for row in await super().read(buckets, limit, without) if row.id > self.last]
+        self.last = max([self.last, *(row.id for row in rows)])
+        return rows
+
+
+class TransactionOrderBacklog(PostgresBacklog):
+    """Reads in the order of transaction ids."""
+
+    async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
+        """Take the order of beginning for that of locking."""
+        found = await self._open().fetch(
+            "SELECT id, topic, key, value, headers, event_id FROM eventhub_outbox ORDER BY xmin::text::bigint, id"
+        )
+        del buckets, limit, without
+        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5]) for row in found]
+
+
+class GreedyBacklog(PostgresBacklog):
+    """Takes whatever rows are not locked at the moment, as SKIP LOCKED does."""
+
+    async def share(self) -> Collection[int]:
+        """Own everything."""
+        return range(16)
+
+
+def mutant(tables: PostgresStore, kind: type[PostgresBacklog]) -> PostgresStore:
+    """The store, read by another backlog."""
+
+    class Mutant(PostgresStore):
+        @asynccontextmanager
+        async def backlog(self) -> AsyncIterator[PostgresBacklog]:
+            async with super().backlog() as sound:
+                yield kind(self, sound._open(), sound._space)
+
+    return Mutant(tables.pool)
+
+
+async def test_a_cursor_over_ids_is_caught(tables: PostgresStore) -> None:
+    """It loses the row that is committed late."""
+    with pytest.raises(AssertionError):
+        await ConcurrentLaws().test_a_row_that_is_committed_late_is_not_lost(mutant(tables, CursorBacklog))
+
+
+async def test_the_order_of_transactions_is_caught(tables: PostgresStore) -> None:
+    """It inverts two events of one key."""
+    law = ConcurrentLaws().test_rows_are_in_the_order_in_which_their_key_was_locked
+    with pytest.raises(AssertionError):
+        await law(mutant(tables, TransactionOrderBacklog))
+
+
+async def test_rows_without_an_owner_are_caught(tables: PostgresStore) -> None:
+    """Two relays that take what is free have the same key in their hands."""
+    with pytest.raises(AssertionError):
+        await SharingLaws().test_a_bucket_has_one_owner_and_shares_are_even(mutant(tables, GreedyBacklog))
+
+
+async def test_an_insert_before_the_lock_is_caught(tables: PostgresStore) -> None:
+    """Rows that get their ids when they are published, and not at the end, invert two events of one key."""
+
+    class Hasty(PostgresStore):
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[Any]:
+            async with super().transaction() as transaction:
+                transaction.defer = transaction.enqueue  # type: ignore[method-assign]
+                yield transaction
+
+    with pytest.raises(AssertionError):
+        await ConcurrentLaws().test_deferred_rows_get_their_ids_at_the_end(Hasty(tables.pool))
+
+
+# -- what the tests share -------------------------------------------------------------------------
+
+
+def _owner(first: PostgresBacklog, second: PostgresBacklog) -> PostgresBacklog:
+    """The one whose buckets hold the sample; either may read everything that it asks for."""
+    return first if first._owned else second
+
+
+async def _eventually(backlog: PostgresBacklog, buckets: int) -> None:
+    """Return once the relay owns so many buckets."""
+    async with asyncio.timeout(10):
+        while len(await backlog.share()) != buckets:
+            await backlog.wait(0.01)
+
+
+async def _partitions(store: PostgresStore) -> set[str]:
+    rows = await store.pool.fetch(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'eventhub_inbox'::regclass"
+    )
+    return {row[0] for row in rows}
+
+
+@asynccontextmanager
+async def _pooler(url: str) -> AsyncIterator[str]:
+    """A proxy that gives out process ids of its own, as PgBouncer does."""
+    host, _, port = url.partition("@")[2].partition("/")[0].partition(":")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, up = await asyncio.open_connection(host, int(port))
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, rename: bool) -> None:
+            while data := await source.read(65_536):
+                key = data.find(b"K\x00\x00\x00\x0c") if rename else -1
+                if key >= 0:  # BackendKeyData: the process id follows the length
+                    data = data[: key + 5] + b"\x00\x00\x00\x07" + data[key + 9 :]
+                sink.write(data)
+                await sink.drain()
+            sink.close()
+
+        with suppress(OSError):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(pump(reader, up, rename=False))
+                tasks.create_task(pump(upstream, writer, rename=True))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/postgres?sslmode=disable"
