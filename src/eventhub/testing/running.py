@@ -34,7 +34,12 @@ class RunningHub:
     """A hub whose services run, and what they have published so far."""
 
     def __init__(
-        self, hub: Hub, broker: MemoryBroker, services: Sequence[Service[Any]], serving: asyncio.Task[None]
+        self,
+        hub: Hub,
+        broker: MemoryBroker,
+        services: Sequence[Service[Any]],
+        serving: asyncio.Task[None],
+        patience: float,
     ) -> None:
         """Look at a hub that serves."""
         self.hub = hub
@@ -43,6 +48,7 @@ class RunningHub:
         """The memory broker under it."""
         self._services = services
         self._serving = serving
+        self._patience = patience
 
     async def publish(self, event: Event) -> RecordMetadata:
         """Publish an event, as ``Hub.publish`` does."""
@@ -56,6 +62,7 @@ class RunningHub:
         """All events of a class so far, once every group has caught up, partition by partition.
 
         Raises:
+            TimeoutError: As for ``caught_up``.
             Exception: What the services failed with, if they did.
         """
         await self.caught_up()
@@ -67,6 +74,7 @@ class RunningHub:
         """What a service gave up of an event's topic, once every group has caught up.
 
         Raises:
+            TimeoutError: As for ``caught_up``.
             Exception: What the services failed with, if they did.
         """
         await self.caught_up()
@@ -77,8 +85,18 @@ class RunningHub:
         """Return once every record is handled and every source has ended, or waits for something.
 
         Raises:
+            TimeoutError: If something is still under way after the patience of ``running``; it says what.
             Exception: What the services failed with, if they did.
         """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._grow_quiet()
+        except TimeoutError:
+            msg = f"still busy after {self._patience:g} s: {self._busy() or 'the services have not started'}"
+            raise TimeoutError(msg) from None
+
+    async def _grow_quiet(self) -> None:
+        """Return once two looks in a row, or the services' end, show that nothing is under way."""
         quiet_for = 0
         while quiet_for < 2:  # noqa: PLR2004 - the second look makes sure that nothing followed from the first
             if self._serving.done():
@@ -86,6 +104,20 @@ class RunningHub:
                 return
             quiet_for = quiet_for + 1 if await self._quiet() else 0
             await asyncio.sleep(0.001)
+
+    def _busy(self) -> str:
+        """What is under way, for a person who has to find out why."""
+        busy = []
+        for supervisor in self.hub.supervisors:
+            name, worker = supervisor.service.name, supervisor.worker
+            busy += [
+                f"a source of {name!r} goes on" for source in supervisor.sources if not source.waits(_SOURCE_PATIENCE)
+            ]
+            if worker is not None and worker.lanes.in_flight:
+                busy.append(f"{name!r} has {worker.lanes.in_flight} unfinished")
+            elif supervisor.service.subscriptions and (worker is None or not worker.idle):
+                busy.append(f"{name!r} has not joined its group")
+        return ", ".join(busy)
 
     async def _quiet(self) -> bool:
         """Whether nothing is under way at this moment."""
@@ -110,7 +142,9 @@ class RunningHub:
 
 
 @asynccontextmanager
-async def running(*services: Service[Any], options: Options | None = None) -> AsyncIterator[RunningHub]:
+async def running(
+    *services: Service[Any], options: Options | None = None, patience: float = 30.0
+) -> AsyncIterator[RunningHub]:
     """Run services on a memory broker and an embedded registry for the length of a test.
 
     It is the runtime that production has. Only waits are cut short: a retry that would come after
@@ -119,20 +153,24 @@ async def running(*services: Service[Any], options: Options | None = None) -> As
     Args:
         services: What to run.
         options: Other options of the runtime, or None.
+        patience: Seconds after which waiting for the services to catch up fails, and says what they are busy with.
 
     Raises:
         DeclarationError: If the services contradict each other.
-        Exception: What a service failed with, when the test ends.
+        Exception: What the block raises, or what a service failed with, when the test ends.
     """
     options = options if options is not None else Options(clock=_Hurried(), schema_grace=0.0, poll_timeout=0.05)
     broker = MemoryBroker()
     hub = Hub(broker, registry="embedded", provision=True, auto_register=True, options=options)
-    async with hub, asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(hub.serve(*services))
-        test = RunningHub(hub, broker, services, serving)
-        await test.caught_up()
-        yield test
-        hub.stop()
+    try:
+        async with hub, asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(hub.serve(*services))
+            test = RunningHub(hub, broker, services, serving, patience)
+            await test.caught_up()
+            yield test
+            hub.stop()
+    except ExceptionGroup as failures:  # a failed assertion is to be seen as such, not as a group of one
+        raise failures.exceptions[0] from None
 
 
 async def _decoded(reader: Reader, record: Record) -> Event | None:
