@@ -15,7 +15,7 @@ from eventhub.errors import BrokerError, DeclarationError
 from eventhub.settings import Security
 from eventhub.testing.kafka import ADMIN, KafkaOptions, User, kafka
 from eventhub.testing.kafka import Security as ClusterSecurity
-from tests.brokers.kafka.helpers import as_user, running
+from tests.brokers.kafka.helpers import as_user, own_cluster, running
 
 pytestmark = [pytest.mark.anyio]
 
@@ -68,6 +68,17 @@ async def test_address_that_fails_beside_a_good_one_is_logged(kafka_url: str, cl
 
     assert f"{kafka_url},127.0.0.1:{closed_port}" == url
     assert [("eventhub.broker_address_failed", closed_port)] == [(entry["event"], entry["port"]) for entry in logs]
+
+
+@pytest.mark.kafka
+async def test_cause_of_a_stall_is_found_by_starting_again() -> None:
+    """A start tells what is wrong now, also of a connection that once was good."""
+    async with own_cluster() as (cluster, broker):
+        await broker.start()
+        await cluster.nodes[0].kill()
+        complaint = await _complaint(broker)
+
+    assert f"{cluster.bootstrap}: Connection refused" in str(complaint)
 
 
 @pytest.mark.kafka

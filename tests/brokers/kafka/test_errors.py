@@ -15,8 +15,6 @@ from eventhub.errors import (
     BrokerError,
     CommitFailed,
     OffsetOutOfRange,
-    PublishRefused,
-    PublishUncertain,
 )
 from eventhub.record import TopicPartition
 
@@ -57,8 +55,7 @@ def test_an_error_that_the_client_would_retry_is_retriable() -> None:
     [
         (client.CommitFailedError(), CommitFailed),
         (client.IllegalStateError("not assigned"), CommitFailed),
-        (client.MessageSizeTooLargeError(), PublishRefused),
-        (client.OutOfOrderSequenceNumber(), PublishUncertain),
+        (client.CorruptRecordException(), BrokerError),  # of a fetch: no record of ours is refused
         (client.KafkaConnectionError("closed"), BrokerError),
         (ConnectionResetError(104, "reset by peer"), BrokerError),
     ],

@@ -55,7 +55,8 @@ class KafkaBroker:
     async def start(self) -> None:
         """Connect to every address by itself, then to the cluster behind them.
 
-        An address that fails beside one that works is only logged.
+        An address that fails beside one that works is only logged. May be called again, to find the
+        cause when nothing moves any longer.
 
         Raises:
             BrokerError: Within 15 s, naming each address, what is wrong with it and what to try.

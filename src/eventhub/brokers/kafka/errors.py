@@ -19,8 +19,6 @@ from eventhub.errors import (
     BrokerError,
     CommitFailed,
     OffsetOutOfRange,
-    PublishRefused,
-    PublishUncertain,
 )
 from eventhub.record import TopicPartition
 
@@ -182,7 +180,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def translate(error: BaseException, doing: str) -> BrokerError:
-    """The error of eventhub for one of the client's."""
+    """The error of eventhub for one of the client's; what it means for a record that was sent, the producer decides."""
     return _FAMILY[place_of(error)](error, f"{doing}: {explain(error)}")
 
 
@@ -195,8 +193,8 @@ _FAMILY: Mapping[Place, Callable[[BaseException, str], BrokerError]] = {
     Place.CLUSTER_RIGHT: lambda _, text: AuthorizationFailed(f"{text}; grant the right", resource="cluster"),
     Place.OFFSET: lambda error, _: OffsetOutOfRange(_positions(error)),
     Place.COMMIT: lambda _, text: CommitFailed(text),
-    Place.REFUSED: lambda _, text: PublishRefused(text),
-    Place.SEQUENCE: lambda _, text: PublishUncertain(text),
+    Place.REFUSED: lambda _, text: BrokerError(text, retriable=False),
+    Place.SEQUENCE: lambda _, text: BrokerError(text),
 }
 
 

@@ -267,7 +267,7 @@ class KafkaProducer:
         self._replace(session, lane, explain(error))
         match place_of(error):
             case Place.REFUSED if size == 1:
-                lane.fail(lane.pop(1), lambda: translate(error, _place(lane)))
+                lane.fail(lane.pop(1), lambda: PublishRefused(f"{_place(lane)}: {explain(error)}"))
             case Place.REFUSED | Place.UNKNOWN if size > 1:
                 await self._sift(lane, size)
             case Place.SEQUENCE:
