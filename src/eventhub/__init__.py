@@ -1,5 +1,6 @@
 """The event backbone for Python services on Apache Kafka."""
 
+from eventhub.codecs.upcast import upcast
 from eventhub.errors import (
     BatchFailed,
     BrokerError,
@@ -61,4 +62,5 @@ __all__ = [
     "run",
     "subscribe",
     "subscribe_batch",
+    "upcast",
 ]

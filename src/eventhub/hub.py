@@ -12,6 +12,7 @@ from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.clock import Clock
 from eventhub.codecs.serde import Reader, Serde
+from eventhub.codecs.upcast import Upcast
 from eventhub.errors import DeclarationError
 from eventhub.event import Event, event_info, is_tombstone
 from eventhub.outbox.base import HasStore, Store
@@ -187,6 +188,7 @@ class Hub:
         await self._prepare(
             writes=[event for service in services for event in service.writes],
             reads=[event for service in services for event in service.reads],
+            upcasts=[upcast for service in services for upcast in service.upcasts],
             groups={service.name: service.topics for service in services},
         )
         if self._stops > stops:  # SIGTERM came while the registry was asked
@@ -231,7 +233,7 @@ class Hub:
         return Wiring(
             broker=self.broker,
             publisher=self._publisher,
-            reader=self._serde.reader([event for event in service.reads if not is_tombstone(event)]),
+            reader=self._serde.reader([event for event in service.reads if not is_tombstone(event)], service.upcasts),
             record_bytes=self._record_bytes,
             options=self._options,
             companions=self._companions,
@@ -251,13 +253,14 @@ class Hub:
         *,
         writes: Sequence[type[Event]],
         reads: Sequence[type[Event]] = (),
+        upcasts: Sequence[Upcast[Any, Any]] = (),
         groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Make sure of the topics first and of the schemas then, so that nothing half-done is published."""
         topics = {event_info(event).topic for event in (*writes, *reads)}
         await self._require_topics(topics, groups if groups is not None else {})
         written, read = ([event for event in events if not is_tombstone(event)] for events in (writes, reads))
-        await self._serde.prepare(writes=written, reads=read)
+        await self._serde.prepare(writes=written, reads=read, upcasts=upcasts)
         self._prepared.update(writes)
 
     async def _require_topics(self, topics: set[str], groups: Mapping[str, Sequence[str]]) -> None:

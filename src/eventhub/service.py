@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from eventhub.codecs.upcast import Upcast
 from eventhub.errors import DeclarationError
 from eventhub.event import Event, SubjectName, event_info, is_tombstone
 from eventhub.source import Source
@@ -52,6 +53,7 @@ class Service(Generic[S]):
         *,
         middleware: Sequence[Middleware] = ...,
         limits: Limits = ...,
+        upcasts: Sequence[Upcast[Any, Any]] = ...,
     ) -> None: ...
 
     @overload
@@ -63,6 +65,7 @@ class Service(Generic[S]):
         lifespan: Lifespan[S],
         middleware: Sequence[Middleware] = ...,
         limits: Limits = ...,
+        upcasts: Sequence[Upcast[Any, Any]] = ...,
     ) -> None: ...
 
     def __init__(
@@ -73,6 +76,7 @@ class Service(Generic[S]):
         lifespan: Lifespan[Any] | None = None,
         middleware: Sequence[Middleware] = (),
         limits: Limits = Limits(),
+        upcasts: Sequence[Upcast[Any, Any]] = (),
     ) -> None:
         """Declare a service.
 
@@ -83,10 +87,12 @@ class Service(Generic[S]):
                 closed after the last; None for no state.
             middleware: Put around every handler, the first outermost.
             limits: How much work is under way at once.
+            upcasts: What ``@upcast`` made, for events that were written in an old shape.
 
         Raises:
             DeclarationError: If the name is unfit, an entry is a plain function, two handlers take
-                the same event, or two events share a topic whose subject can name only one.
+                the same event, two events share a topic whose subject can name only one, or an
+                upcast is for an event that no handler takes.
         """
         if not _NAME.fullmatch(name):
             msg = f"{name!r} is no service name: 1 to 200 letters, digits, '.', '_' or '-'"
@@ -97,10 +103,12 @@ class Service(Generic[S]):
         self.lifespan = lifespan
         self.middleware = tuple(middleware)
         self.limits = limits
+        self.upcasts = tuple(upcasts)
         _check_entries(name, handlers)
         _check_handled_once(self)
         _check_topics(self)
         _check_ordering(self)
+        _check_upcasts(self)
 
     @property
     def reads(self) -> tuple[type[Event], ...]:
@@ -211,3 +219,10 @@ def _check_ordering(service: Service[Any]) -> None:
                     "orderings; a topic has one ordering a service"
                 )
                 raise DeclarationError(msg)
+
+
+def _check_upcasts(service: Service[Any]) -> None:
+    for upcast in service.upcasts:
+        if upcast.event not in service.reads:
+            msg = f"service {service.name!r} has an upcast for {upcast.event.__name__}, which no handler takes"
+            raise DeclarationError(msg)

@@ -22,9 +22,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaWarningKind
 
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import reasons
+from eventhub.codecs.models import event_name, reasons
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
-from eventhub.event import Event, event_info
+from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType
 from eventhub.registry.compatibility import problems
 
@@ -109,7 +109,7 @@ class _Generator(GenerateJsonSchema):
 
 def _derived(event: type[Event], *, is_closed: bool) -> dict[str, Any]:
     """The schema of a class."""
-    name = event_info(event).name
+    name = event_name(event)
     mode: JsonSchemaMode = "serialization" if _goes_by_alias(event) else "validation"  # whose aliases count
     try:
         made = event.model_json_schema(by_alias=_goes_by_alias(event), schema_generator=_Generator, mode=mode)
@@ -149,8 +149,8 @@ def _lean(schema: Any, *, is_closed: bool) -> Any:
 def _checked(event: type[Event], by_hand: object) -> Schema:
     """A schema written by hand, once it is known to have the event's name."""
     loaded = _loaded(by_hand) if isinstance(by_hand, str) else None
-    if not isinstance(loaded, dict) or loaded.get("title") != event_info(event).name:
-        msg = f"{event.__name__}.__schema__ is no JSON Schema with the title {event_info(event).name!r}"
+    if not isinstance(loaded, dict) or loaded.get("title") != event_name(event):
+        msg = f"{event.__name__}.__schema__ is no JSON Schema with the title {event_name(event)!r}"
         raise DeclarationError(msg)
     return Schema(str(by_hand), SchemaType.JSON)
 

@@ -29,6 +29,12 @@ def models(event: type[BaseModel]) -> dict[str, type[BaseModel]]:
     return found
 
 
+def event_name(event: type[BaseModel]) -> str:
+    """The name that an event class declares, or that of the record of a class that declares none."""
+    declared = event.__dict__.get("__event__")
+    return record_name(event) if declared is None else str(declared.name)
+
+
 def wire_names(model: type[BaseModel]) -> dict[str, str]:
     """The fields of a model that are written, each with its name on the wire."""
     by_alias = bool(model.model_config.get("serialize_by_alias"))

@@ -7,11 +7,13 @@ classes, ``Reader.resolve`` for a schema id never met. ``encode`` and ``decode``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from eventhub.codecs import wire
 from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.json_schema import JsonSchemaCodec
+from eventhub.codecs.upcast import ByVersion, Upcast, applies, by_version
 from eventhub.errors import (
     DeclarationError,
     DecodeError,
@@ -66,16 +68,23 @@ class Serde:
         # Filled by prepare alone.
         self._encoders: dict[type[Event], Encode] = {}
         self._checked: set[type[Event]] = set()
-        self._known: dict[str, dict[int, Schema]] = {}  # by subject
+        self._known: dict[str, dict[int, RegisteredSchema]] = {}  # by subject and id
 
     def prepared(self, event: type[Event]) -> bool:
         """Whether events of a class can be encoded."""
         return event in self._encoders
 
-    async def prepare(self, *, writes: Sequence[type[Event]], reads: Sequence[type[Event]] = ()) -> None:
+    async def prepare(
+        self,
+        *,
+        writes: Sequence[type[Event]],
+        reads: Sequence[type[Event]] = (),
+        upcasts: Sequence[Upcast[Any, Any]] = (),
+    ) -> None:
         """Make event classes ready: written ones are registered or looked up, read ones checked.
 
-        A class that is read is checked against every version registered for its subject.
+        A class that is read is checked against every version registered for its subject; for a version
+        that has an upcast, the upcast's old shape is.
         Costs nothing for classes that are ready.
 
         Raises:
@@ -97,7 +106,7 @@ class Serde:
                 await self._prepare_write(event, schemas.get(event) or self._codec(event).schema(event), problems)
         for event in dict.fromkeys(reads):
             if event not in self._checked:
-                await self._prepare_read(event, problems)
+                await self._prepare_read(event, by_version(upcasts), problems)
         problems.check()
 
     def encode(self, event: Event) -> bytes:
@@ -115,12 +124,12 @@ class Serde:
             raise DeclarationError(msg) from None
         return encode(event)
 
-    def reader(self, events: Sequence[type[Event]]) -> Reader:
-        """What reads the records of one service, which declares these event classes."""
-        reader = Reader(self._registry, self._codecs, events)
+    def reader(self, events: Sequence[type[Event]], upcasts: Sequence[Upcast[Any, Any]] = ()) -> Reader:
+        """What reads the records of one service, which declares these event classes and upcasts."""
+        reader = Reader(self._registry, self._codecs, events, by_version(upcasts))
         for event in events:
-            for schema_id, schema in self._known.get(event_info(event).subject_name, {}).items():
-                reader.compile(event_info(event).topic, wire.prefix(schema_id), schema)
+            for version in self._known.get(event_info(event).subject_name, {}).values():
+                reader.compile(event_info(event).topic, wire.prefix(version.id), version.schema, version.version)
         return reader
 
     async def _prepare_write(self, event: type[Event], schema: Schema, problems: _Problems) -> None:
@@ -143,14 +152,21 @@ class Serde:
             self._encoders[event] = self._codec(event).encoder(event, schema, wire.prefix(registered.id))
             self._learn(registered)
 
-    async def _prepare_read(self, event: type[Event], problems: _Problems) -> None:
+    async def _prepare_read(self, event: type[Event], upcasts: ByVersion, problems: _Problems) -> None:
         subject = event_info(event).subject_name
         found = len(problems.incompatible)
         for version in await self._registry.versions(subject):
             self._learn(version)
             if _FORMATS[version.schema.type] not in self._codecs:
                 continue
-            reasons = self._codecs[_FORMATS[version.schema.type]].problems(event, version.schema)
+            codec = self._codecs[_FORMATS[version.schema.type]]
+            upcast = upcasts.get((event, version.version))
+            if upcast is not None and applies(upcast, codec, version.schema):
+                continue
+            reasons = codec.problems(event, version.schema)
+            if reasons and upcast is not None:
+                nor_old = codec.problems(upcast.old, version.schema)
+                reasons = [*reasons, *(f"nor can {upcast.old.__name__}: {reason}" for reason in nor_old)]
             if reasons:
                 start = f"{event.__name__} cannot read version {version.version}"
                 problems.incompatible.append((subject, [f"{start}: {reason}" for reason in reasons]))
@@ -158,7 +174,7 @@ class Serde:
             self._checked.add(event)
 
     def _learn(self, version: RegisteredSchema) -> None:
-        self._known.setdefault(version.subject, {})[version.id] = version.schema
+        self._known.setdefault(version.subject, {})[version.id] = version
 
     def _codec(self, event: type[Event]) -> Codec:
         declared = event_info(event).format
@@ -172,10 +188,17 @@ class Serde:
 class Reader:
     """Decodes the records of one service."""
 
-    def __init__(self, registry: SchemaRegistry, codecs: Mapping[Format, Codec], events: Sequence[type[Event]]) -> None:
+    def __init__(
+        self,
+        registry: SchemaRegistry,
+        codecs: Mapping[Format, Codec],
+        events: Sequence[type[Event]],
+        upcasts: ByVersion,
+    ) -> None:
         """Keep which classes are read from which topic."""
         self._registry = registry
         self._codecs = codecs
+        self._upcasts = upcasts
         self._events: dict[str, list[type[Event]]] = {}
         for event in events:
             self._events.setdefault(event_info(event).topic, []).append(event)
@@ -219,13 +242,22 @@ class Reader:
                 schema = await self._registry.schema(named)
             else:
                 schema = await self._registry.schema_by_guid(str(named))
-            self.compile(record.topic, value[:5] if header is None else header, schema)
+            version = await self._version(record.topic, named)
+            self.compile(record.topic, value[:5] if header is None else header, schema, version)
         except RecordError as error:
             error.record = record
             raise
 
-    def compile(self, topic: str, frame: bytes, schema: Schema) -> None:
-        """Make ready to read what is framed with a schema on a topic.
+    async def _version(self, topic: str, named: int | UUID) -> int | None:
+        """The version that a schema is of a subject of the topic; asked for only where a version has an upcast."""
+        for event in {event for event, _ in self._upcasts if event_info(event).topic == topic}:
+            for version in await self._registry.versions(event_info(event).subject_name):
+                if named in {version.id, version.guid if version.guid is None else UUID(version.guid)}:
+                    return version.version
+        return None
+
+    def compile(self, topic: str, frame: bytes, schema: Schema, version: int | None = None) -> None:
+        """Make ready to read what is framed with a schema, which is a version of its subject, on a topic.
 
         Raises:
             DecodeError: If nothing can be read with the schema.
@@ -235,13 +267,21 @@ class Reader:
             msg = f"schema is {schema.type.value}, for which there is no codec"
             raise DecodeError(msg)
         try:
-            event = self._class(topic, codec.name(schema))
-            decode: Decoded = _undeclared if event is None else codec.decoder(event, schema)
+            decode = self._decoder(codec, self._class(topic, codec.name(schema)), schema, version)
         except InvalidSchema as error:
             raise DecodeError(str(error)) from error
         if len(self._decoders) >= _MAX_DECODERS:
             del self._decoders[next(iter(self._decoders))]
         self._decoders[topic, frame] = decode
+
+    def _decoder(self, codec: Codec, event: type[Event] | None, schema: Schema, version: int | None) -> Decoded:
+        if event is None:
+            return _undeclared
+        upcast = self._upcasts.get((event, version)) if version is not None else None
+        if upcast is None or not applies(upcast, codec, schema):
+            return codec.decoder(event, schema)
+        decode_old, read = codec.decoder(upcast.old, schema), upcast.read
+        return lambda value, start: read(decode_old(value, start))
 
     def _class(self, topic: str, name: str) -> type[Event] | None:
         """The class that takes events of a name: the topic's only one, or the one of that name."""
@@ -284,7 +324,7 @@ def _schema_header(record: Record) -> bytes | None:
     return found
 
 
-def _named_schema(value: bytes, header: bytes | None) -> int | object:
+def _named_schema(value: bytes, header: bytes | None) -> int | UUID:
     """The id or GUID of the schema that a record names."""
     return wire.schema_id(value) if header is None else wire.header_schema(header)
 

@@ -67,9 +67,9 @@ from eventhub.codecs.avro.types import (
 )
 from eventhub.codecs.avro.unions import branch_index, record_name
 from eventhub.codecs.avro.values import TEXTS, Misfit
-from eventhub.codecs.models import check_metadata, check_serializers, read_aliases, wire_names
+from eventhub.codecs.models import check_metadata, check_serializers, event_name, read_aliases, wire_names
 from eventhub.errors import DeclarationError, InvalidSchema
-from eventhub.event import Event, event_info
+from eventhub.event import Event
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -143,7 +143,7 @@ def reader_schema(event: type[Event], writer: str) -> str:
 
 def _checked(event: type[Event], by_hand: object) -> Record:
     """The type that a schema written by hand describes, once it is known to be the event's."""
-    declared = event_info(event).name
+    declared = event_name(event)
     try:
         parsed = parse(by_hand) if isinstance(by_hand, str) else None
     except InvalidSchema as error:
@@ -170,7 +170,7 @@ class _Derivation:
     def __init__(self, event: type[Event], *, reads: bool = False) -> None:
         self._event = event
         self._reads = reads
-        self._name = event_info(event).name
+        self._name = event_name(event)
         self._namespace = self._name.rpartition(".")[0]
         self._named: dict[str, tuple[type, Record | Enumeration]] = {}
         self._aliases: list[Any] = []  # type aliases being unwrapped; one that meets itself has no end
