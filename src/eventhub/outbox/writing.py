@@ -36,6 +36,10 @@ class Outbox(Generic[C]):
         async with self.store.transaction() as transaction:
             yield OutboxTransaction(transaction, self._encode)
 
+    def join(self, transaction: Transaction[C]) -> OutboxTransaction[C]:
+        """What publishes into a transaction that somebody else commits."""
+        return OutboxTransaction(transaction, self._encode)
+
 
 class OutboxTransaction(Generic[C_co]):
     """One open transaction that takes events."""

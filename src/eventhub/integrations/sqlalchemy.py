@@ -1,0 +1,264 @@
+"""A store whose transactions are SQLAlchemy sessions, on PostgreSQL and SQLite: ``pip install eventhub[sqlalchemy]``.
+
+Events are written by the last statements before the outermost commit, when every lock of the
+business is held, and without those of savepoints that were rolled back. The relay works on the
+tables through the store of its database::
+
+    store = SqlAlchemyStore(async_sessionmaker(engine), PostgresStore(pool))
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager, contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+from eventhub.errors import StoreError
+from eventhub.outbox.base import Backlog, Claim, DeadRow, Status, Store
+from eventhub.outbox.rows import bucket_of, event_id, headers_text
+
+try:
+    from sqlalchemy import event, text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+    from sqlalchemy.orm import Session, SessionTransaction
+except ImportError as error:
+    msg = 'SqlAlchemyStore needs SQLAlchemy: pip install "eventhub[sqlalchemy]"'
+    raise ImportError(msg) from error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from eventhub.record import ProducerRecord
+
+_EPOCH = date(1970, 1, 1)
+_SQLITE_OUTAGES = frozenset({5, 6, 8, 10, 13, 14})  # busy, locked, read-only, I/O error, full, cannot open
+_DEFERRED = "eventhub.deferred"
+_WRITTEN = "eventhub.written"
+
+
+class _Names(Protocol):
+    @property
+    def outbox(self) -> str: ...
+    @property
+    def inbox(self) -> str: ...
+
+
+class Tables(Store[Any], Protocol):
+    """The store that made the tables: ``PostgresStore`` or ``SqliteStore``."""
+
+    buckets: int
+
+    @property
+    def names(self) -> _Names:
+        """The quoted names of its tables."""
+        ...
+
+
+class SqlAlchemyStore:
+    """An inbox and an outbox beside the business's mapped classes.
+
+    A transaction's ``connection`` is an ``AsyncSession``. Whatever a relay or an operator asks goes
+    to the store of the tables.
+    """
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], tables: Tables) -> None:
+        """Open sessions here, and relay through the store of the same database."""
+        self.tables = tables
+        """The store that made the tables."""
+        self.counters = tables.counters
+        self.doorbell = tables.doorbell
+        self.window_days = tables.window_days
+        self._sessions = sessions
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlAlchemyTransaction]:
+        """Commit what the block does in a session of its own."""
+        with _outages():
+            async with self._sessions() as session, session.begin():
+                yield self.join(session)
+
+    def join(self, session: AsyncSession) -> SqlAlchemyTransaction:
+        """What writes into the transaction of a session that somebody else commits, a web framework for instance."""
+        return SqlAlchemyTransaction(self, session)
+
+    def backlog(self) -> AbstractAsyncContextManager[Backlog]:
+        """A relay's connection."""
+        return self.tables.backlog()
+
+    def announcing(self) -> AbstractAsyncContextManager[None]:
+        """Tell relays in other processes of this process's commits."""
+        return self.tables.announcing()
+
+    async def forget(self, today: date) -> int:
+        """Drop claims older than the window."""
+        return await self.tables.forget(today)
+
+    async def status(self) -> Status:
+        """What the outbox holds."""
+        return await self.tables.status()
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadRow]:
+        """The first dead rows."""
+        return await self.tables.dead(limit)
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Put dead rows back in their old places."""
+        return await self.tables.retry(ids)
+
+    async def drop(self, ids: Sequence[int]) -> int:
+        """Let go of dead rows."""
+        return await self.tables.drop(ids)
+
+
+class SqlAlchemyTransaction:
+    """The open transaction of one session."""
+
+    def __init__(self, store: SqlAlchemyStore, session: AsyncSession) -> None:
+        """Write through a session."""
+        self.connection = session
+        """What the business writes through."""
+        self._store = store
+        self._session = session.sync_session
+        self._sqlite = session.get_bind().dialect.name == "sqlite"
+        if _DEFERRED not in self._session.info:
+            self._session.info[_DEFERRED] = []
+            self._session.info[_WRITTEN] = 0
+            event.listen(self._session, "before_commit", self._write_deferred)
+            event.listen(self._session, "after_rollback", _forget_rolled_back)
+            event.listen(self._session, "after_transaction_end", _hand_to_parent)
+            event.listen(self._session, "after_commit", self._ring)
+
+    async def claim(self, claim: Claim) -> bool:
+        """Whether the event is new to the group."""
+        day, identity = claim.day, claim.event
+        written = await self.connection.execute(
+            text(
+                f"INSERT INTO {self._store.tables.names.inbox} (day, consumer_group, scope, event_id) "
+                "VALUES (:day, :consumer_group, :scope, :event_id) ON CONFLICT DO NOTHING"
+            ),
+            {
+                "day": (day - _EPOCH).days if self._sqlite else day,
+                "consumer_group": claim.group,
+                "scope": claim.scope,
+                "event_id": identity.bytes if self._sqlite else identity,
+            },
+        )
+        return bool(written.rowcount == 1)  # type: ignore[attr-defined]
+
+    async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
+        """Write rows now, behind what the session has not flushed yet."""
+        await self.connection.flush()
+        await self.connection.run_sync(self._write, records)
+
+    async def defer(self, records: Sequence[ProducerRecord]) -> None:
+        """Keep rows for the outermost commit, with the savepoint that is open now."""
+        if not self._session.in_transaction():
+            self._session.begin()
+        here = self._session.get_nested_transaction() or self._session.get_transaction()
+        self._session.info[_DEFERRED] += [(here, record) for record in records]
+
+    def _write(self, session: Session, records: Sequence[ProducerRecord]) -> None:
+        if not records:
+            return
+        extra, value = (", created_at", f", {time.time()!r}") if self._sqlite else ("", "")
+        session.execute(
+            text(
+                f"INSERT INTO {self._store.tables.names.outbox} "
+                f'(bucket, event_id, topic, "key", value, headers{extra}) '
+                f"VALUES (:bucket, :event_id, :topic, :key, :value, :headers{value})"
+            ),
+            [
+                {
+                    "bucket": bucket_of(record, self._store.tables.buckets),
+                    "event_id": event_id(record),
+                    "topic": record.topic,
+                    "key": record.key,
+                    "value": record.value,
+                    "headers": headers_text(record.headers),
+                }
+                for record in records
+            ],
+        )
+        session.info[_WRITTEN] += len(records)
+
+    # -- what the session tells -------------------------------------------------------------------
+    # Each of these is also called for savepoints.
+
+    def _write_deferred(self, session: Session) -> None:
+        """Write what is left, as the last thing before the outermost commit."""
+        if session.in_nested_transaction():
+            return
+        deferred = [record for _, record in session.info[_DEFERRED]]
+        session.info[_DEFERRED].clear()
+        if deferred:
+            session.flush()
+            self._write(session, deferred)
+
+    def _ring(self, session: Session) -> None:
+        """Let the relay know."""
+        if session.in_nested_transaction():
+            return
+        written, session.info[_WRITTEN] = session.info[_WRITTEN], 0
+        if written:
+            self._store.counters.enqueued += written
+            self._store.doorbell.ring()
+
+
+def immediate(engine: AsyncEngine) -> None:
+    """Let transactions of an engine on SQLite take the write lock when they begin.
+
+    Else a transaction takes it at its first write, and fails at once if another has written since
+    it first read: no timeout heals that.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
+        connection.isolation_level = None  # the driver begins nothing by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:  # noqa: ANN401
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _forget_rolled_back(session: Session) -> None:
+    """Drop what belongs to the transaction that is rolled back, or to one inside it."""
+    rolled_back = session.get_nested_transaction() or session.get_transaction()
+    session.info[_DEFERRED][:] = [
+        (owner, record) for owner, record in session.info[_DEFERRED] if not _inside(owner, rolled_back)
+    ]
+    if not session.in_nested_transaction():
+        session.info[_WRITTEN] = 0
+
+
+def _hand_to_parent(session: Session, ended: SessionTransaction) -> None:
+    """Let what a released savepoint deferred belong to the transaction around it."""
+    if ended.nested and ended.parent is not None:
+        session.info[_DEFERRED][:] = [
+            (ended.parent if owner is ended else owner, record) for owner, record in session.info[_DEFERRED]
+        ]
+
+
+def _inside(transaction: SessionTransaction | None, outer: SessionTransaction | None) -> bool:
+    while transaction is not None:
+        if transaction is outer:
+            return True
+        transaction = transaction.parent
+    return False
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    """Make a StoreError of a lost connection or a file that fails; other errors of a statement stay what they are."""
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if not error.connection_invalidated and code not in _SQLITE_OUTAGES:
+            raise
+        failure = f"the database failed: {error.orig}"
+        raise StoreError(failure) from error

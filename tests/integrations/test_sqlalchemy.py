@@ -1,0 +1,178 @@
+"""Events in SQLAlchemy's sessions: however blocks are nested, what was rolled back is not published."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+from eventhub import Event, Hub
+from eventhub.errors import StoreError
+from eventhub.integrations.sqlalchemy import SqlAlchemyStore, SqlAlchemyTransaction, immediate
+from eventhub.outbox.sqlite import SqliteStore
+from eventhub.testing.conformance.stores.samples import Undone, fill, record, rows_of, values
+
+Block = list[Any]
+"""What a block does: a number publishes it, a pair of a block and whether it fails nests one."""
+
+blocks = st.recursive(
+    st.lists(st.integers(0, 9), max_size=3),
+    lambda inner: st.lists(st.integers(0, 9) | st.tuples(inner, st.booleans()), max_size=4),
+    max_leaves=12,
+)
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqlAlchemyStore]:
+    """A store in a file."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    immediate(engine)
+    async with SqliteStore(path) as tables:
+        yield SqlAlchemyStore(async_sessionmaker(engine), tables)
+        await engine.dispose()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlAlchemyStore]:
+    """A store in a file of its own."""
+    async with opened(tmp_path / "store.sqlite3") as store:
+        yield store
+
+
+async def play(transaction: SqlAlchemyTransaction, block: Block) -> None:
+    """Do what a block says."""
+    for step in block:
+        if isinstance(step, int):
+            await transaction.defer([record(str(step))])
+            continue
+        inner, fails = step
+        with suppress(Undone):
+            async with transaction.connection.begin_nested():
+                await play(transaction, inner)
+                if fails:
+                    raise Undone
+
+
+def kept(block: Block) -> list[int]:
+    """What a block leaves, by the meaning of savepoints."""
+    left: list[int] = []
+    for step in block:
+        if isinstance(step, int):
+            left.append(step)
+        elif not step[1]:
+            left += kept(step[0])
+    return left
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(block=blocks, fails=st.booleans())
+def test_any_nesting_publishes_what_is_left(block: Block, fails: bool) -> None:
+    """Whatever fails at whatever depth, exactly the rows of blocks that were kept are written, in their order."""
+
+    async def run(folder: Path) -> list[bytes | None]:
+        async with opened(folder / "store.sqlite3") as store:
+            with suppress(Undone):
+                async with store.transaction() as transaction:
+                    await play(transaction, block)
+                    if fails:
+                        raise Undone
+            return values(await rows_of(store))
+
+    with tempfile.TemporaryDirectory() as folder:
+        written = asyncio.run(run(Path(folder)))
+
+    assert ([] if fails else [b"%d" % number for number in kept(block)]) == written
+
+
+async def test_a_buffer_that_is_cleared_at_any_rollback_is_caught(store: SqlAlchemyStore) -> None:
+    """The obvious way loses the outer events when a savepoint is rolled back; the property above would see it."""
+    async with store.transaction() as transaction:
+        session = transaction.connection.sync_session
+        event.listen(session, "after_rollback", lambda session: session.info["eventhub.deferred"].clear())
+        await play(transaction, [1, ([2], True), 3])
+
+    assert [b"1", b"3"] != values(await rows_of(store))
+
+
+async def test_a_session_of_somebody_else_is_joined(store: SqlAlchemyStore) -> None:
+    """Its owner commits, several times over; what each commit covers is written once, and rings the bell."""
+    listener = store.doorbell.listen()
+    async with store._sessions() as session:
+        for number in range(3):
+            await store.join(session).defer([record(str(number))])
+            await session.commit()
+        await store.join(session).defer([record("never")])
+        await session.rollback()
+
+    assert [b"0", b"1", b"2"] == values(await rows_of(store))
+    assert 3 == store.counters.enqueued
+    assert await listener.wait(0.0)
+
+
+async def test_what_the_business_has_not_flushed_comes_first(store: SqlAlchemyStore) -> None:
+    """Rows are written behind whatever the session writes at its commit."""
+    statements: list[str] = []
+    async with store.transaction() as transaction:
+        session = transaction.connection
+        await session.execute(text("CREATE TABLE stock (sku TEXT UNIQUE)"))
+        event.listen(
+            session.get_bind(),
+            "before_cursor_execute",
+            lambda _c, _cursor, statement, *_: statements.append(statement.split()[2]),
+        )
+        await transaction.defer([record("a")])
+        await session.execute(text("INSERT INTO stock VALUES ('tea')"))
+
+    assert ["stock", '"eventhub_outbox"'] == statements
+
+
+async def test_errors_of_the_business_stay_what_they_are(store: SqlAlchemyStore) -> None:
+    """A broken constraint is the handler's own failure."""
+
+    async def twice() -> None:
+        async with store.transaction() as transaction:
+            await transaction.connection.execute(text("CREATE TABLE stock (sku TEXT UNIQUE)"))
+            for _ in range(2):
+                await transaction.connection.execute(text("INSERT INTO stock VALUES ('tea')"))
+
+    with pytest.raises(IntegrityError):
+        await twice()
+
+
+async def test_a_file_that_is_locked_is_an_outage(store: SqlAlchemyStore) -> None:
+    """Who does not get the write lock waits as for any outage."""
+    engine = store._sessions.kw["bind"]
+    event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=1"))
+    async with store.tables.transaction() as holder:
+        await holder.enqueue([record("holder")])
+        with pytest.raises(StoreError, match="locked"):
+            await fill(store, "a")
+
+    assert [b"holder"] == values(await rows_of(store))
+
+
+class Placed(Event, topic="sqlalchemy.placed", key="order_id"):
+    """An order was placed."""
+
+    order_id: str
+
+
+async def test_a_web_request_publishes_in_its_own_session(store: SqlAlchemyStore) -> None:
+    """The outbox joins the session that the framework opens and commits."""
+    async with Hub("memory://", source="web") as hub, hub.outbox(store, Placed) as outbox:
+        async with store._sessions() as session, session.begin():
+            await outbox.join(store.join(session)).publish(Placed(order_id="o-1"))
+        [row] = await rows_of(store)
+
+    assert ("sqlalchemy.placed", b"o-1") == row.lane
