@@ -73,11 +73,11 @@ def report_stuck(lane: Lane, group: str, now: float) -> None:
         group=group,
         seconds=round(now - lane.since, 1),
         parked=lane.parked,
-        stack=_stack(lane.task),
+        suspended_at=suspended_at(lane.task),
     )
 
 
-def _stack(task: asyncio.Task[Any] | None) -> list[str]:
+def suspended_at(task: asyncio.Task[Any] | None) -> list[str]:
     """The innermost places where a task is suspended."""
     frames: list[str] = []
     waiting: Any = task.get_coro() if task is not None else None
