@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from eventhub.errors import DeclarationError, EventHubError
 from eventhub.hub import Hub
+from eventhub.runtime.lanes import CANCEL_GRACE
 from eventhub.runtime.options import Options
+from eventhub.runtime.watchdog import suspended_at
 from eventhub.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,12 +34,29 @@ def run(*services: Service[Any], settings: Settings | None = None) -> NoReturn:
         services: What to serve.
         settings: Broker, registry and security; None to read ``EVENTHUB_*`` variables.
     """
+    runner = asyncio.Runner()
     try:
-        asyncio.run(_serve(services, settings if settings is not None else _settings()))
+        runner.run(_serve(services, settings if settings is not None else _settings()))
     except EventHubError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the last word of a process
         sys.exit(1)
+    except KeyboardInterrupt:  # before the signals had their meaning
+        sys.exit(130)
+    finally:
+        if runner.run(_all_tasks_end()):
+            runner.close()  # it would wait for ever for a task that ignores its cancellation
     sys.exit(0)
+
+
+async def _all_tasks_end() -> bool:
+    """Cancel the tasks that are left, those of handlers and of what they began; whether all of them end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    stay = (await asyncio.wait(left, timeout=CANCEL_GRACE))[1] if left else set()
+    for task in stay:
+        log.error("eventhub.task_ignores_cancellation", suspended_at=suspended_at(task))
+    return not stay
 
 
 def _settings() -> Settings:
@@ -55,10 +74,13 @@ def _settings() -> Settings:
 
 async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None:
     """Serve with the signals' meaning in place."""
+    if not services:
+        msg = "there is no service to run; name at least one, as in run(service)"
+        raise DeclarationError(msg)
     hub = Hub(
         settings.broker,
         registry=settings.registry,
-        source=services[0].name if services else "hub",
+        source=services[0].name,
         security=settings.security,
         auto_register=settings.auto_register,
         provision=settings.provision,

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from eventhub import run
+
 PROGRAM = '''
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
 from eventhub import Event, Service, subscribe
 
 
@@ -23,6 +28,23 @@ async def hear(tick: Tick) -> None:
 
 service = Service("listener", [hear])
 number = 7
+
+
+@asynccontextmanager
+async def stubborn():
+    """Begin a task that cannot be ended."""
+    task = asyncio.create_task(ignoring())
+    yield task
+
+
+async def ignoring():
+    """Ignore every cancellation."""
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+stuck = Service("stuck", [hear], lifespan=stubborn)
 '''
 
 
@@ -52,17 +74,43 @@ async def output(process: asyncio.subprocess.Process) -> str:
         return (await process.communicate())[0].decode()
 
 
-async def test_it_serves_until_it_is_told_to_stop(program: Path) -> None:
-    """SIGTERM leads to exit code 0."""
-    process = await started(program, "listener:service")
+async def serving(folder: Path, place: str) -> asyncio.subprocess.Process:
+    """The command line once its service has joined its group."""
+    process = await started(folder, place)
     assert process.stdout is not None
     async with asyncio.timeout(30):
         while b"partitions_assigned" not in await process.stdout.readline():
             assert process.returncode is None
+    return process
+
+
+async def test_it_serves_until_it_is_told_to_stop(program: Path) -> None:
+    """SIGTERM leads to exit code 0."""
+    process = await serving(program, "listener:service")
     process.send_signal(signal.SIGTERM)
     said = await output(process)
 
     assert 0 == process.returncode, said
+
+
+async def test_it_ends_also_when_a_task_ignores_its_cancellation(program: Path) -> None:
+    """The process is not held up by what nobody can end; it says where that stands."""
+    process = await serving(program, "listener:stuck")
+    process.send_signal(signal.SIGTERM)
+    said = await output(process)
+
+    assert 0 == process.returncode, said
+    assert "eventhub.task_ignores_cancellation" in said
+    assert "ignoring" in said
+
+
+def test_running_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program without a service would end at once, as if all were well."""
+    with pytest.raises(SystemExit) as ended:
+        run()
+
+    assert 1 == ended.value.code
+    assert "no service to run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
