@@ -122,6 +122,14 @@ async def test_error_tells_what_to_try(status: int, hint: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["lookup", "versions", "check", "register"])
+async def test_refusal_of_every_call_is_an_error(call: str) -> None:
+    """A server that forbids a call is not taken for one that has nothing to say."""
+    registry = _canned(403, None)
+    with pytest.raises(RegistryError, match="lacks the right to do this"):
+        await getattr(registry, call)(*("s", _SCHEMA)[: 1 if call == "versions" else 2])
+
+
+@pytest.mark.parametrize("call", ["lookup", "versions", "check", "register"])
 @pytest.mark.parametrize("body", [None, b"<html>", {"a": 1}, {"id": "x", "version": 1}])
 async def test_answer_of_another_kind_is_an_error(call: str, body: Any) -> None:
     """A server that is no Schema Registry is found out by every call."""
@@ -287,8 +295,17 @@ async def test_warm_client_asks_nothing(counting: _Counting, counted: HttpSchema
         await counted.schema(registered.id)
         await counted.schema_by_guid(registered.guid)
 
-    assert 3 == cold
+    assert 2 == cold
     assert cold == len(counting.requests)
+
+
+async def test_what_was_looked_for_in_vain_is_found_once_registered(counted: HttpSchemaRegistry) -> None:
+    """Registering ends the memory of an absence."""
+    with pytest.raises(SchemaNotFound):
+        await counted.lookup("s", _SCHEMA)
+    registered = await counted.register("s", _SCHEMA)
+
+    assert registered == await counted.lookup("s", _SCHEMA)
 
 
 async def test_fifty_registrations_at_once_are_one_request(counting: _Counting, counted: HttpSchemaRegistry) -> None:
@@ -446,6 +463,27 @@ async def test_token_is_refreshed_once(client_of: Callable[..., HttpSchemaRegist
     assert 401 == refused.value.status
 
 
+async def test_token_that_cannot_be_had_is_the_registrys_fault(client_of: Callable[..., HttpSchemaRegistry]) -> None:
+    """Whatever goes wrong with tokens, the error is one that may be retried, and blames no record."""
+
+    async def token() -> str:
+        msg = "down for maintenance"
+        raise ValueError(msg)
+
+    with pytest.raises(RegistryError, match="no token for the schema registry: ValueError: down") as raised:
+        await client_of("http://127.0.0.1:1", auth=Bearer(token)).start()
+
+    assert raised.value.retriable
+
+
+async def test_token_that_no_header_can_hold_is_not_shown(client_of: Callable[..., HttpSchemaRegistry]) -> None:
+    """A token with the end of its line is refused without telling it."""
+    with pytest.raises(RegistryError, match="letters that no header can") as raised:
+        await client_of("http://127.0.0.1:1", auth=Bearer("secret\n")).start()
+
+    assert "secret" not in str(raised.value)
+
+
 async def test_fixed_token_is_sent_and_not_retried(client_of: Callable[..., HttpSchemaRegistry]) -> None:
     """Where there is no way to get another token, 401 is an error at once."""
     async with scripted(answer(401)) as script:
@@ -497,6 +535,28 @@ async def test_canonical_text_is_sent(app: EmbeddedRegistry) -> None:
     assert '{"type":"record","name":"X","fields":[]}' == spaced.schema.text
     assert '{"type":"array","items":"R"}' == registered.schema.text
     assert ('{"type":"object"}', SchemaType.JSON) == (other.schema.text, other.schema.type)
+
+
+async def test_version_that_may_not_be_read_is_an_error(client_of: Callable[..., HttpSchemaRegistry]) -> None:
+    """What is forbidden is not gone."""
+    async with scripted(answer(200, [1]), answer(403)) as script:
+        with pytest.raises(RegistryError, match="lacks the right"):
+            await client_of(script.url).versions("s")
+
+
+@pytest.mark.parametrize(("config", "problems"), [(404, 1), (403, None)])
+async def test_level_that_is_not_told(
+    client_of: Callable[..., HttpSchemaRegistry], config: int, problems: int | None
+) -> None:
+    """Where no level is set it is BACKWARD; where it may not be read the explanation is an error."""
+    version = answer(200, {"id": 1, "version": 1, "schema": '"int"'})
+    async with scripted(answer(404), answer(200, [1]), version, answer(config)) as script:
+        registry = client_of(script.url)
+        if problems is None:
+            with pytest.raises(RegistryError, match="lacks the right"):
+                await registry.check("s", _SCHEMA)
+        else:
+            assert problems == len(await registry.check("s", _SCHEMA))
 
 
 async def test_version_that_goes_meanwhile_is_left_out(client_of: Callable[..., HttpSchemaRegistry]) -> None:

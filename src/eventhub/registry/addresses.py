@@ -75,10 +75,6 @@ class Rotation:
         """Set an address back."""
         self._failed_until[address] = self._clock.monotonic() + _SET_BACK
 
-    def answered(self, address: Address) -> None:
-        """An address is as good as any again."""
-        self._failed_until.pop(address, None)
-
 
 def shares(order: Sequence[Address], limit: float) -> list[tuple[Address, float]]:
     """How long, in seconds, each address is waited for in one round: the last one as long as there is time."""

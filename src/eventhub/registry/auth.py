@@ -6,6 +6,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from eventhub.errors import RegistryError
 from eventhub.registry.addresses import Address
 
 
@@ -38,23 +39,42 @@ class Proof:
                 return _basic(address.username, address.password)
             case Basic(username, password):
                 return _basic(username, password)
-            case Bearer(str(token)):
-                return f"Bearer {token}"
-            case Bearer():
+            case Bearer(token):
                 if self._token is None:
-                    await self.refresh(address)
-                return f"Bearer {self._token}"
-            case None:
+                    self._token = token if isinstance(token, str) else await _fetched(token)
+                return f"Bearer {_sendable(self._token)}"
+            case _:
                 return None
 
     async def refresh(self, address: Address) -> bool:
         """Get a fresh token; False if there is no way to get one for this address."""
         match self._auth:
             case Bearer(token) if address.username is None and not isinstance(token, str):
-                self._token = await token()
+                self._token = await _fetched(token)
                 return True
             case _:
                 return False
+
+
+def _sendable(token: str) -> str:
+    """The token, if a header can hold it; the libraries below would show it in their error."""
+    if not token.isascii() or not token.isprintable():
+        msg = "the token for the schema registry holds letters that no header can; see how it is read"
+        raise RegistryError(msg, retriable=False)
+    return token
+
+
+async def _fetched(token: Callable[[], Awaitable[str]]) -> str:
+    """A fresh token.
+
+    Raises:
+        RegistryError: Whatever the function raises: without a token there is no registry, and no record is to blame.
+    """
+    try:
+        return await token()
+    except Exception as error:
+        msg = f"no token for the schema registry: {type(error).__name__}: {error}; see to what issues the tokens"
+        raise RegistryError(msg) from error
 
 
 def _basic(username: str, password: str) -> str:

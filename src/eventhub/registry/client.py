@@ -134,6 +134,7 @@ class HttpSchemaRegistry:
                 registered = registered_in(answer, subject, sent)
             case _:  # servers of before 2025 answer with the id alone
                 registered = await self._lookup(subject, schema)
+        self._found[subject, schema] = registered  # whoever looked for it in vain a moment ago finds it now
         return self._kept(registered, sent)
 
     async def lookup(self, subject: str, schema: Schema) -> RegisteredSchema:
@@ -293,9 +294,7 @@ class HttpSchemaRegistry:
         """One attempt at one address; None if it did not answer."""
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._send(address, request)
-                if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004
-                    answer = await self._send(address, request)
+                answer = await self._send_proved(address, request)
         except TimeoutError:
             failures[address.url] = f"no answer within {seconds:.1f} s"
         except httpx.TransportError as error:
@@ -304,6 +303,13 @@ class HttpSchemaRegistry:
             failures[address.url] = f"answered {answer.status} {answer.message}".rstrip()
             return answer
         return None
+
+    async def _send_proved(self, address: Address, request: _Request) -> Answer:
+        """Send one request, and once more with a fresh token if the one we have is no longer taken."""
+        answer = await self._send(address, request)
+        if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004
+            return await self._send(address, request)
+        return answer
 
     async def _send(self, address: Address, request: _Request) -> Answer:
         """Send one request and read its answer, within bounds."""

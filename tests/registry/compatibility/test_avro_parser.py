@@ -105,6 +105,13 @@ def test_names_of_referenced_schemas_are_known() -> None:
         parse(order)
 
 
+def test_name_may_stand_in_a_type_of_its_own() -> None:
+    """A wrapping that says nothing is taken, as Java takes it."""
+    schema = parse(_record({"name": "a", "type": {"type": "R"}}))
+
+    assert schema == parse(_record({"name": "a", "type": "R"}))
+
+
 def test_same_definition_may_stand_twice() -> None:
     """A type that is spelled out again means the same type; what documents it does not count."""
     inner = {"type": "fixed", "name": "F", "size": 1}

@@ -73,6 +73,14 @@ def test_json_is_written_as_java_writes_it(value: object, text: str) -> None:
     assert text == write_json(value)
 
 
+def test_order_of_unknown_properties_counts_unless_normalized() -> None:
+    """Normalizing sorts what Avro does not know, however deep; the rest stays in its order."""
+    schema = parse('{"type":"string","b":[{"y":1,"x":2}],"a":1}')
+
+    assert '{"type":"string","b":[{"y":1,"x":2}],"a":1}' == canonical_avro(schema)
+    assert '{"type":"string","a":1,"b":[{"x":2,"y":1}]}' == canonical_avro(schema, normal=True)
+
+
 def test_guid_of_a_plain_schema_is_the_hash_of_its_text() -> None:
     """Without references, metadata and rules nothing but the text is hashed."""
     text = '{"type":"string"}'

@@ -60,6 +60,8 @@ _CLOSED = False
         ({"exclusiveMaximum": 5}, {"maximum": 4, "type": "integer"}),
         ({"multipleOf": 2}, {"multipleOf": 4, "type": "integer"}),
         ({"minimum": 5}, _TEXT),
+        ({"minimum": 5}, {"enum": [5, "a", True]}),
+        ({"allOf": [{"$ref": "#/allOf/1"}, _NUMBER]}, _INT),
         ({"type": "array", "uniqueItems": False}, {"type": "array"}),
         ({"type": "array", "items": _NUMBER}, {"type": "array", "items": _INT}),
         (

@@ -6,6 +6,7 @@ import pytest
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Reference, Schema, SchemaType
+from eventhub.registry.compatibility import problems
 from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.bounds import REFERENCES
 from eventhub.registry.compatibility.parsed import parse_schema, problems_between
@@ -61,6 +62,20 @@ def test_reference_without_anybody_to_ask_is_refused() -> None:
     """A schema with references cannot be read on its own."""
     with pytest.raises(InvalidSchema, match="line version 1 cannot be resolved here"):
         parse_schema(_leaning(Reference("Line", "line", 1)))
+
+
+def test_schema_that_is_leaned_on_twice_is_one() -> None:
+    """Two ways to the same schema define it once."""
+    line, order = Reference("Line", "line", 1), Reference("Order", "order", 1)
+    text = '{"type":"record","name":"Both","fields":[{"name":"a","type":"Order"},{"name":"b","type":"Line"}]}'
+    known = {line: _LINE, order: _leaning(line)}
+
+    assert text == parse_schema(Schema(text, references=(order, line)), known.__getitem__).text
+
+
+def test_problems_are_sentences() -> None:
+    """The checker is of use without a registry."""
+    assert ("/: TYPE_MISMATCH: 'int' cannot be read from 'string'",) == problems(Schema('"int"'), Schema('"string"'))
 
 
 def test_types_do_not_read_each_other() -> None:

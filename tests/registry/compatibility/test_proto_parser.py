@@ -54,6 +54,7 @@ message Order {
     option (custom) = 1;
     Card card = 5;
     bytes cash = 6;
+    ;
   };
   google.protobuf.Timestamp at = 8;
   map<int32, Order> parts = 0x10;
@@ -64,6 +65,7 @@ message Order {
       UNKNOWN = 0;
       OTHER = -1 [deprecated = true];
       reserved 5;
+      ;
     }
   }
   ;
@@ -188,6 +190,8 @@ def _outline(file: Any) -> dict[str, Any]:
         ("hello;", "'hello' is not expected here"),
         ("aGVsbG8=", "no descriptor of a Protobuf file"),
         ("A", "no descriptor of a Protobuf file"),
+        (base64.b64encode(b"\xff" * 11).decode(), "a number is too long"),
+        (base64.b64encode(b"\x0a\x09a").decode(), "it ends too early"),
         ("message A {" * 66 + "}" * 66, "nested deeper than 64"),
         (";" * (SCHEMA_BYTES + 1), "larger than"),
     ],

@@ -187,6 +187,18 @@ async def test_lifespan_is_taken_part_in(app: EmbeddedRegistry) -> None:
     assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == sent
 
 
+async def test_what_is_no_http_is_left_alone(app: EmbeddedRegistry) -> None:
+    """A server that offers web sockets gets no answer on them."""
+    sent: list[object] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    await app({"type": "websocket"}, None, send)  # type: ignore[arg-type]
+
+    assert [] == sent
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

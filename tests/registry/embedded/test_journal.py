@@ -64,6 +64,17 @@ def test_store_is_what_it_was(tmp_path: Path) -> None:
     assert (5, 6) == (added.version, added.id)
 
 
+def test_journal_without_fsync_is_kept_too(tmp_path: Path) -> None:
+    """Without waiting for the disk the file is the same."""
+    with open_store(tmp_path, fsync=False) as store:
+        _change_everything(store)
+        before = _told(store)
+    with open_store(tmp_path, fsync=False) as store:
+        after = _told(store)
+
+    assert before == after
+
+
 @pytest.mark.parametrize("cut", [1, 5, 60])
 def test_line_that_was_cut_off_never_happened(tmp_path: Path, cut: int) -> None:
     """A crash in the middle of a write loses only what was not answered yet, and writing goes on after it."""

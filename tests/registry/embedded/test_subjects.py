@@ -236,6 +236,28 @@ async def test_permanent_delete_needs_the_soft_one(app: EmbeddedRegistry) -> Non
     assert (200, [1]) == await ask(app, "GET", "/subjects/s/versions")
 
 
+async def test_latest_of_a_deleted_subject_is_not_found(app: EmbeddedRegistry) -> None:
+    """A subject whose versions are all hidden has no latest one, and they are found only by who asks for them."""
+    await register(app, "s", record())
+    await ask(app, "DELETE", "/subjects/s")
+
+    assert error(40401, "Subject 's' not found.") == await ask(app, "GET", "/subjects/s/versions/latest")
+    assert 200 == (await ask(app, "GET", "/subjects/s/versions/latest?deleted=true"))[0]
+
+
+async def test_reference_means_the_context_of_its_schema(app: EmbeddedRegistry) -> None:
+    """The same text with the same reference is another schema in another context, and is compared as such."""
+    body = {"references": [{"name": "R", "subject": "r", "version": 1}]}
+    await register(app, "r", record(a="int"))
+    await register(app, "%3A.ctx%3Ar", record(a="string"))
+    for subject in ("s", "%3A.ctx%3As"):
+        await register(app, subject, '{"type":"array","items":"R"}', **body)
+    narrower = '{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"a","type":"string"}]}}'
+
+    assert 409 == (await ask(app, "POST", "/subjects/s/versions", {"schema": narrower}))[0]
+    assert 200 == (await ask(app, "POST", "/subjects/%3A.ctx%3As/versions", {"schema": narrower}))[0]
+
+
 async def test_version_is_deleted_in_two_steps(app: EmbeddedRegistry) -> None:
     """One version is hidden, then removed; its number is not used again while others are there."""
     await register(app, "s", record())

@@ -23,7 +23,6 @@ from eventhub.registry.compatibility.avro_model import (
     Definition,
     Enum,
     Field,
-    Fixed,
     Map,
     Name,
     Named,
@@ -91,8 +90,8 @@ class _Writer:
             case Enum(symbols=symbols, default=default):
                 parts.append(("symbols", write_json(list(symbols))))
                 parts.extend([("default", write_json(default))] if default is not None else [])
-            case Fixed(size=size):
-                parts.append(("size", write_json(size)))
+            case _:
+                parts.append(("size", write_json(defined.size)))
         parts.extend(self._props(defined.props))
         if defined.aliases:
             parts.append(("aliases", write_json([_qualified(alias, defined.name.space) for alias in defined.aliases])))

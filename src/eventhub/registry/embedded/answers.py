@@ -47,7 +47,7 @@ def _text(store: Store, version: Version, request: Request) -> str:
     schema = version.definition.schema
     if schema.type is not SchemaType.PROTOBUF or request.text("format") != "serialized" or ";" not in schema.text:
         return schema.text
-    file = store.parsed(version.definition, version.subject.context).model
+    file = store.parsed(version).model
     return write_descriptor(file, str(version.subject)) if isinstance(file, ProtoFile) else schema.text
 
 

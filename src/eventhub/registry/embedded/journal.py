@@ -127,8 +127,8 @@ def _written(change: Change) -> dict[str, Any]:
             return {"hide": str(subject), "version": version}
         case Removed(subject, version):
             return {"remove": str(subject), "version": version}
-        case Setting(table, subject, value):
-            return {"set": table, "subject": str(subject), "value": value}
+        case _:
+            return {"set": change.table, "subject": str(change.subject), "value": change.value}
 
 
 def _read(line: bytes, path: Path, number: int) -> list[Change]:

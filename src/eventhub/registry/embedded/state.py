@@ -123,12 +123,14 @@ class State:
                     self._put(replace(self._versions[subject][version], deleted=True))
                 case Removed():
                     self._remove(change)
-                case Setting(table, subject, None):
-                    self._settings.pop((table, subject), None)
-                case Setting(table, subject, value) if value is not None:
-                    self._settings[table, subject] = value
                 case _:
-                    pass
+                    self._set(change)
+
+    def _set(self, setting: Setting) -> None:
+        if setting.value is None:
+            self._settings.pop((setting.table, setting.subject), None)
+        else:
+            self._settings[setting.table, setting.subject] = setting.value
 
     def _put(self, version: Version) -> None:
         subject, definition = version.subject, version.definition

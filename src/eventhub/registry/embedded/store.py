@@ -69,7 +69,7 @@ class Store:
         self.state = State()
         self._keep = keep or _forget
         self._incompatible_code = incompatible_code
-        self._parsed: dict[tuple[str, str], Parsed] = {}
+        self._parsed: dict[tuple[str, str, str], Parsed] = {}
 
     def register(self, subject: Subject, proposal: Proposal) -> Version:
         """Make a schema a version of the subject, unless it is one already."""
@@ -151,7 +151,7 @@ class Store:
         level = self.level(subject)
         if level is Compatibility.NONE:
             return ()
-        return conflicts(level, new, [(version.version, self.parsed(version.definition)) for version in against])
+        return conflicts(level, new, [(version.version, self.parsed(version)) for version in against])
 
     def define(self, subject: Subject, proposal: Proposal) -> tuple[Definition, Parsed]:
         """What a proposal would be as a registered schema."""
@@ -167,9 +167,10 @@ class Store:
         its_guid = guid(parsed.text, schema.references, proposal.metadata, proposal.rule_set)
         return Definition(canonical, its_guid, proposal.metadata, proposal.rule_set), parsed
 
-    def parsed(self, definition: Definition, context: str = GLOBAL.context) -> Parsed:
+    def parsed(self, version: Version) -> Parsed:
         """A registered schema, parsed; kept for the next time."""
-        key = (definition.schema.type, definition.guid)
+        definition, context = version.definition, version.subject.context
+        key = (context, definition.schema.type, definition.guid)  # a reference means another schema in each context
         if key not in self._parsed:
             while len(self._parsed) >= _PARSED:
                 del self._parsed[next(iter(self._parsed))]
