@@ -1,18 +1,22 @@
 """Where a worker begins in a partition, and what it does when that is not there any more."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiokafka.admin import NewPartitions
 from anyio.lowlevel import checkpoint
 
 from eventhub import Options, Service, Start, subscribe
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange
+from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import Operation
 from eventhub.errors import OffsetOutOfRange
 from eventhub.record import TopicPartition
 from eventhub.runtime.assignment import start_offset
 from eventhub.testing.waiting import until
+from tests.brokers.kafka.helpers import client_admin
 from tests.runtime.conftest import Shop
 from tests.runtime.storm import StormyShop
 
@@ -62,6 +66,25 @@ async def test_a_new_group_may_begin_at_what_is_written_from_now_on(shop: Shop) 
         await until(lambda: len(seen) >= 3)
 
     assert [3, 4, 5] == sorted(seen)
+
+
+@pytest.mark.kafka
+async def test_a_partition_that_is_added_is_read_in_full_by_whoever_gets_it(kafka_url: str) -> None:
+    """Also by a member that had nothing before, in a group that began at the end."""
+    shop, seen = Shop(lambda: KafkaBroker(kafka_url, client={"metadata_max_age_ms": 500})), list[int]()
+    service, options = listener(shop, seen), Options(start=Start.LATEST, commit_interval=0.1, partitions=1)
+    topic, orders = shop.order.__event__.topic, shop.orders("abcdefghij")
+    async with AsyncExitStack() as stack:
+        for _ in range(3):  # orders, replays, and one member without a partition
+            await stack.enter_async_context(shop.serving(service, options=options))
+        async with client_admin(KafkaBroker(kafka_url)) as admin:
+            await admin.create_partitions({topic: NewPartitions(2)})
+        async with shop.hub() as writer:
+            written = await writer.publish_many(orders)
+        await until(lambda: len(seen) == len(orders), timeout=30)
+
+    assert {0, 1} == {place.partition for place in written}
+    assert list(range(len(orders))) == sorted(seen)
 
 
 async def test_a_position_that_retention_deleted_is_taken_up_at_the_next_record() -> None:

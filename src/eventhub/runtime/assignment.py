@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from eventhub.errors import BrokerError, CommitFailed
+from eventhub.record import TopicPartition
 from eventhub.runtime.hooks import tell
 from eventhub.runtime.offset_map import decode_map
 from eventhub.runtime.offsets import Offsets
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from eventhub.brokers.base import Consumer, OffsetAndMetadata, OffsetRange
-    from eventhub.record import Record, TopicPartition
+    from eventhub.record import Record
     from eventhub.runtime.burst import Batch
     from eventhub.runtime.lanes import Lanes
     from eventhub.subscription import Ordering
@@ -99,7 +100,9 @@ class Assignment:
 
     async def _take_over(self, partitions: Sequence[TopicPartition]) -> None:
         consumer = self._speaking()
-        committed = await consumer.committed(partitions)
+        # Partition 0 speaks for the group: a member that gets nothing but new partitions sees no commit of its own.
+        first = [TopicPartition(topic, 0) for topic in self._topics]
+        committed = await consumer.committed([*partitions, *first])
         ranges = await consumer.offsets(partitions)
         known_group = any(position is not None for position in committed.values())
         for tp in partitions:
