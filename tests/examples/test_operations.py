@@ -13,7 +13,7 @@ from eventhub.runtime.health import Health, Snapshot
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 FIRST_CELL = re.compile(r"^\| `(?P<name>[\w.]+)` \| (?P<second>[^|]*) \|", re.MULTILINE)
-LOGGED = re.compile(r'"(?P<name>eventhub\.[a-z_]+)"')
+LOGGED = re.compile(r'\b(?:log\.\w+|report)\(\s*"(?P<name>eventhub\.[a-z_]+)"')
 
 
 def table(heading: str) -> dict[str, str]:

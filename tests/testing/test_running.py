@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from eventhub import Service, produces, subscribe
 from eventhub.testing import running
@@ -58,7 +59,7 @@ async def test_a_source_that_never_pauses_is_named_rather_than_waited_for() -> N
     async def ticking() -> AsyncIterator[OrderCreated]:
         for number in range(2**31):
             yield OrderCreated(order_id=str(number))
-            await asyncio.sleep(0)
+            await checkpoint()
 
     with pytest.raises(TimeoutError, match="a source of 'clock' goes on"):
         async with running(Service("clock", [ticking]), patience=0.2):
