@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from uuid_utils import uuid7
 
 from eventhub.errors import HandlerFault
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from eventhub.runtime.options import Options
     from eventhub.runtime.publisher import Publisher
     from eventhub.source import Source, SourceContext
+
+log = structlog.get_logger()
 
 
 def fresh_stamp(event: Event, source: str, now: float) -> Stamp:
@@ -43,12 +47,15 @@ class SourceRun:
         self._publisher = publisher
         self._clock = options.clock
         self._random = options.random
+        self._stop_grace = options.stop_grace
         self._counters = counters
         self._yielded: list[ProducerRecord] = []
         self._unconfirmed = 0
         self._ended = False
         self._changed = asyncio.Condition()
         self._pulling: asyncio.Task[None] | None = None
+        self._pushing: asyncio.Task[None] | None = None
+        self._give_up_at = math.inf  # monotonic
         self._last_yield = self._clock.monotonic()
 
     def waits(self, patience: float) -> bool:
@@ -65,14 +72,22 @@ class SourceRun:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._pulling = tasks.create_task(self._pull())
-                tasks.create_task(self._push())
+                self._pushing = tasks.create_task(self._push())
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
+        if self._unconfirmed:  # the broker was away, and the process has to end
+            log.error("eventhub.source_cut_off", source=self._source.name, unconfirmed=self._unconfirmed)
 
     def stop(self) -> None:
-        """Let the generator yield nothing more; what it yielded is still published."""
+        """Let the generator yield nothing more; what it yielded is still published, if that is possible in time."""
+        self._give_up_at = self._clock.monotonic() + self._stop_grace
         if self._pulling is not None:
             self._pulling.cancel()
+
+    def hurry(self) -> None:
+        """Wait for the broker no longer."""
+        if self._pushing is not None:
+            self._pushing.cancel()
 
     async def _pull(self) -> None:
         """Resume the generator while its window allows it."""
@@ -104,10 +119,19 @@ class SourceRun:
             due, self._yielded = self._yielded, []
             if not due:
                 return
-            await self._publisher.deliver(due, self._clock.sleep, self._random)
+            try:
+                await self._publisher.deliver(due, self._rest, self._random)
+            except TimeoutError:
+                return
             self._unconfirmed -= len(due)
             self._counters.published += len(due)
             await self._notify()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait between two attempts to publish; a source that was told to stop does not for ever."""
+        if self._clock.monotonic() >= self._give_up_at:
+            raise TimeoutError
+        await self._clock.sleep(seconds)
 
     async def _notify(self) -> None:
         async with self._changed:

@@ -96,6 +96,8 @@ class Supervisor:
     def hurry(self) -> None:
         """Cancel what still runs; what is finished is still committed."""
         self.stop()
+        for source in self.sources:
+            source.hurry()
         if self.worker is not None:
             self.worker.hurry()
 
