@@ -1,5 +1,6 @@
 """Headers: stamps survive the way, and what strangers write does no harm."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,24 @@ def test_an_attribute_that_is_absurdly_long_counts_as_left_out() -> None:
 def test_a_time_without_a_zone_counts_as_left_out() -> None:
     """CloudEvents times are RFC 3339; a local time means nothing here."""
     assert 1_600_000_000.0 == read_stamp(record((("ce_time", b"2023-06-29T00:53:20"),)), "OrderCreated").time
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999999Z"]
+)
+def test_a_time_that_no_event_could_be_given_counts_as_left_out(text: str) -> None:
+    """What a handler returns takes over the time of its cause, and has to be written."""
+    stamp = read_stamp(record((("ce_time", text.encode()),)), "OrderCreated")
+
+    assert 1_600_000_000.0 == stamp.time
+
+
+@pytest.mark.parametrize("seconds", [-1e15, 1e15])
+def test_a_record_at_no_date_is_taken_for_the_nearest_one(seconds: float) -> None:
+    """Producers choose the timestamps of their records; an event that follows from one can be written all the same."""
+    stamp = read_stamp(record(())._replace(timestamp=seconds), "OrderCreated")
+
+    assert dict(stamp_headers(stamp, Format.AVRO))["ce_time"]
 
 
 def test_control_headers_of_strangers_are_dropped() -> None:

@@ -51,6 +51,8 @@ _CONTENT_TYPES = {
     Format.JSON_SCHEMA: b"application/json",
     Format.PROTOBUF: b"application/protobuf",
 }
+_FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 _MAX_ATTRIBUTE_BYTES = 1024  # a longer attribute is foreign and not worth copying along every chain
 
 
@@ -92,7 +94,7 @@ def read_stamp(record: Record, name: str) -> Stamp:
     identity = found.get(ID) or f"{record.topic}/{record.partition}/{record.offset}"
     return Stamp(
         id=identity,
-        time=time if time is not None else record.timestamp,
+        time=time if time is not None else min(max(record.timestamp, _FIRST_TIME), _LAST_TIME),
         source=found.get(SOURCE, record.topic),
         type=found.get(TYPE, name),
         correlation=found.get(CORRELATION, identity),
@@ -112,12 +114,16 @@ def time_text(seconds: float) -> str:
 
 
 def parse_time(text: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 text, or None if it is none; a time without a zone means nothing."""
+    """Seconds since the epoch of an RFC 3339 text, or None if it is none; a time without a zone means nothing.
+
+    Nor does one that is in no year from 1 to 9999 once its zone is taken off: it could not be written again.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment.timestamp() if moment.tzinfo is not None else None
+    seconds = moment.timestamp() if moment.tzinfo is not None else None
+    return seconds if seconds is not None and _FIRST_TIME <= seconds <= _LAST_TIME else None
 
 
 def _text(value: bytes) -> str | None:
