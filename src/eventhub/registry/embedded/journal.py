@@ -32,13 +32,14 @@ _FORMAT = b'{"eventhub-registry":1}\n'
 
 
 @contextmanager
-def open_store(directory: Path, *, fsync: bool = True) -> Iterator[Store]:
+def open_store(directory: Path, *, fsync: bool = True, incompatible_code: int = 409) -> Iterator[Store]:
     """A store that is what it was when it was last open, and keeps every change before it is answered.
 
     Args:
         directory: Where the journal stands; it is made if it is not there.
         fsync: Whether each change reaches the disk before it is answered, so that it survives a loss of power too.
             Without, it survives any end of the process.
+        incompatible_code: The ``error_code`` of an incompatible schema, as for ``Store``.
 
     Raises:
         RegistryError: If another process has it open, or a line other than the last is damaged.
@@ -49,7 +50,7 @@ def open_store(directory: Path, *, fsync: bool = True) -> Iterator[Store]:
     with path.open("a+b", buffering=0) as file:
         _lock(file, path)
         journal = _Journal(file, fsync=fsync)
-        store = Store(journal.keep)
+        store = Store(journal.keep, incompatible_code=incompatible_code)
         for changes in journal.replay(path):
             store.state.apply(changes)
         yield store
