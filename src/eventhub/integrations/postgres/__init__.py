@@ -6,7 +6,7 @@ except ImportError as error:
     msg = 'PostgresStore needs asyncpg: pip install "eventhub[postgres]"'
     raise ImportError(msg) from error
 
-from eventhub.integrations.postgres.store import PostgresStore, PostgresTransaction
+from eventhub.integrations.postgres.store import PostgresStore, PostgresTransaction, connected
 from eventhub.integrations.postgres.tables import debezium_ddl, postgres_ddl
 
-__all__ = ["PostgresStore", "PostgresTransaction", "debezium_ddl", "postgres_ddl"]
+__all__ = ["PostgresStore", "PostgresTransaction", "connected", "debezium_ddl", "postgres_ddl"]

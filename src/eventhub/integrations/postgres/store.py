@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announcing, check_buckets, direct, place_of
 from eventhub.integrations.postgres.failures import FOREIGN, ours, outages
@@ -20,7 +22,6 @@ from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
     from eventhub.record import ProducerRecord
@@ -139,6 +140,22 @@ class PostgresStore:
         number = await drop(self, ids)
         self.doorbell.ring()
         return number
+
+
+@asynccontextmanager
+async def connected(dsn: str, *, prefix: str = "eventhub", schema: str | None = None) -> AsyncIterator[PostgresStore]:
+    """A store on a small pool of its own, for a process that does nothing else.
+
+    Raises:
+        StoreError: If the database cannot be reached.
+        DeclarationError: If prefix or schema is no plain name.
+    """
+    with ours():
+        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=4)
+    try:
+        yield PostgresStore(pool, prefix=prefix, schema=schema)
+    finally:
+        await pool.close()
 
 
 class PostgresTransaction:
