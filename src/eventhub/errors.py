@@ -8,6 +8,7 @@
         DecodeError               its bytes are not what its schema promises
         SchemaMismatch            its schema and the event class do not fit each other
         HandlerTimeout            its handler took longer than it may
+        CrashPoison               it ended the process whenever it was tried
         HandlerFault              its handler broke the contract of handlers
         BatchFailed               it failed among others, and its handler says which it was
       InfrastructureError         belongs to a connection: wait and try again; no record is blamed
@@ -75,6 +76,12 @@ class HandlerTimeout(RecordError):
     """A handler took longer than its subscription allows; it was cancelled and counts as failed."""
 
     stage = "deadline"
+
+
+class CrashPoison(RecordError):
+    """A record ended the process whenever it was tried; it is given up without another try."""
+
+    stage = "crash"
 
 
 class HandlerFault(RecordError):

@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from eventhub.errors import DeclarationError, DecodeError, HandlerFault, InfrastructureError, SchemaMismatch
+from eventhub.errors import (
+    CrashPoison,
+    DeclarationError,
+    DecodeError,
+    HandlerFault,
+    InfrastructureError,
+    SchemaMismatch,
+)
 
 
 class Fate(Enum):
@@ -37,7 +44,7 @@ class Exhausted(Enum):
 
 ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
 
-FATAL: tuple[type[BaseException], ...] = (DecodeError, SchemaMismatch, HandlerFault)
+FATAL: tuple[type[BaseException], ...] = (CrashPoison, DecodeError, SchemaMismatch, HandlerFault)
 """Errors that the same record would meet again, whatever else is said."""
 
 

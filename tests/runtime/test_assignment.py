@@ -14,7 +14,8 @@ from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import Operation
 from eventhub.errors import OffsetOutOfRange
 from eventhub.record import TopicPartition
-from eventhub.runtime.assignment import start_offset
+from eventhub.runtime.assignment import restarts_of, start_offset
+from eventhub.runtime.offset_map import OffsetMap
 from eventhub.testing.waiting import until
 from tests.brokers.kafka.helpers import client_admin
 from tests.runtime.conftest import Shop
@@ -139,3 +140,18 @@ async def test_a_crash_repeats_only_what_was_finished_since_the_last_commit() ->
 
     assert [0, 1, 2, 3, 4, 5] == sorted(seen[:6])
     assert [6, 7, 8, 9, 10, 11] == sorted(seen[6:12]) == sorted(seen[12:])
+
+
+@pytest.mark.parametrize(
+    ("known", "held", "expected"),
+    [
+        (None, OffsetRange(0, 10), 1),
+        (OffsetMap(5, 5, restarts=3), OffsetRange(0, 10), 4),
+        (OffsetMap(5, 5, restarts=3), OffsetRange(0, 5), 0),
+    ],
+)
+def test_taking_over_a_partition_counts_only_where_there_is_something_to_read(
+    known: OffsetMap | None, held: OffsetRange, expected: int
+) -> None:
+    """A quiet partition is under no suspicion."""
+    assert expected == restarts_of(known, 5, held)

@@ -83,3 +83,25 @@ def test_the_map_keeps_what_a_predecessor_finished_and_was_not_delivered_again_y
     offsets.passed(11)
 
     assert OffsetMap(base=10, end=100, unfinished=frozenset({10, 50}), attempts={50: 4}) == offsets.map()
+
+
+def test_progress_ends_the_suspicion() -> None:
+    """The next owner starts to count anew."""
+    offsets = Offsets(5, restarts=4)
+    before = offsets.map()
+    offsets.passed(5)
+
+    assert OffsetMap(5, 5, restarts=4) == before
+    assert offsets.map() is None
+
+
+def test_a_record_is_marked_only_while_it_is_the_head() -> None:
+    """The mark belongs to the record at the committed offset."""
+    offsets = Offsets(5, restarts=6)
+    offsets.begin(5)
+    offsets.trying = 5
+    marked = offsets.map()
+    offsets.finish(5)
+
+    assert OffsetMap(5, 6, frozenset({5}), restarts=6, trying=True) == marked
+    assert offsets.map() is None

@@ -28,9 +28,13 @@ if TYPE_CHECKING:
     from eventhub.record import Record
     from eventhub.runtime.burst import Batch
     from eventhub.runtime.lanes import Lanes
+    from eventhub.runtime.offset_map import OffsetMap
     from eventhub.subscription import Ordering
 
 log = structlog.get_logger()
+
+CAREFUL_RESTARTS = 5  # deaths in a row at one place that are no accident
+CAREFUL_RECORDS = 1000  # as many as may be in flight: the record that kills is among them
 
 
 class Assignment:
@@ -81,7 +85,7 @@ class Assignment:
         self.unjoined_since = self._options.clock.monotonic()
         leaving = [self.partitions[tp] for tp in partitions if tp in self.partitions]
         await self._lanes.drain(leaving, self._options.drain_grace)
-        await self.commit(leaving)
+        await self.give_up(leaving)
         for partition in leaving:
             del self.partitions[partition.topic_partition]
         log.info("eventhub.partitions_revoked", group=self._group, partitions=len(partitions), epoch=self.epoch)
@@ -110,8 +114,14 @@ class Assignment:
             start = start_offset(position, ranges[tp], self._options.start, known_group=known_group)
             done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
             origin, ordering = self._topics[tp.topic]
-            offsets = Offsets(start, done_before)
+            restarts = restarts_of(done_before, start, ranges[tp])
+            offsets = Offsets(start, done_before, restarts=restarts)
             partition = Partition(tp, ordering, offsets, start, committed=position, origin=origin)
+            died_trying = done_before is not None and done_before.trying
+            if restarts >= CAREFUL_RESTARTS or died_trying:
+                partition.careful, partition.careful_until = True, start + CAREFUL_RECORDS
+                partition.killer = start if died_trying else None
+                log.error("eventhub.partition_careful", **_place(tp), group=self._group, restarts=restarts)
             self.partitions[tp] = partition
             self._lanes.adopt(partition)
             consumer.seek(tp, start)
@@ -173,6 +183,13 @@ class Assignment:
 
     # -- commits ----------------------------------------------------------------------------------
 
+    async def give_up(self, partitions: Collection[Partition]) -> None:
+        """Commit for the last time, in order: what the next owner finds is no crash."""
+        for partition in partitions:
+            partition.offsets.restarts = 0
+            partition.offsets.trying = None
+        await self.commit(partitions)
+
     async def commit(self, partitions: Collection[Partition] | None = None) -> None:
         """Commit what is due of these partitions, or of all that are owned; a failure is logged, never raised.
 
@@ -204,6 +221,20 @@ class Assignment:
             msg = "the assignment has no consumer yet; use() comes first"
             raise RuntimeError(msg)
         return self._consumer
+
+
+def restarts_of(known: OffsetMap | None, start: int, held: OffsetRange) -> int:
+    """How often in a row a partition with records to read was taken over without progress, this time included.
+
+    Whoever gives a partition up in order sets the number back, so only processes that died count.
+    """
+    if held.end <= start:
+        return 0
+    return 1 + (known.restarts if known is not None else 0)
+
+
+def _place(tp: TopicPartition) -> dict[str, object]:
+    return {"topic": tp.topic, "partition": tp.partition}
 
 
 def start_offset(committed: OffsetAndMetadata | None, held: OffsetRange, start: Start, *, known_group: bool) -> int:

@@ -18,7 +18,8 @@ Item = tuple[Partition, Record, Hashable]
 def items(batches: Iterable[Batch]) -> Iterator[Item]:
     """The records that are still to be handled, each with the key of its lane."""
     for partition, records in batches:
-        by_key = partition.ordering is Ordering.KEY
+        careful = partition.careful
+        by_key = partition.ordering is Ordering.KEY and not careful
         resuming = partition.offsets.resuming
         for record in records:
             if partition.draining:
@@ -26,7 +27,7 @@ def items(batches: Iterable[Batch]) -> Iterator[Item]:
             if resuming and partition.offsets.was_finished(record.offset):
                 partition.offsets.passed(record.offset)
                 continue
-            yield partition, record, record.key if by_key else _lane_key(partition.ordering, record)
+            yield partition, record, record.key if by_key else _lane_key(partition.ordering, record, careful)
 
 
 def size(record: Record) -> int:
@@ -34,5 +35,5 @@ def size(record: Record) -> int:
     return len(record.key or b"") + len(record.value or b"")
 
 
-def _lane_key(ordering: Ordering, record: Record) -> Hashable:
-    return record.offset if ordering is Ordering.NONE else None
+def _lane_key(ordering: Ordering, record: Record, careful: bool) -> Hashable:
+    return record.offset if ordering is Ordering.NONE and not careful else None

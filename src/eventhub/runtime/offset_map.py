@@ -7,7 +7,7 @@ Without them everything past a slow record would be handled again after a restar
     kind      1 byte: runs or bitmap, deflated or not; the smallest of the four
     base      varint: the committed offset, absolute, so that a map never fits another one
     end       varint: one past the last delivered offset
-    restarts  varint
+    restarts  varint: twice their number, plus one while the record at the base is tried alone
     body      attempts: count, places among the unfinished (as gaps), numbers of attempts
               runs: lengths of unfinished and finished stretches in turn, from the base on; or
               bitmap: one bit an offset from the base on, lowest bit first, set where unfinished
@@ -54,7 +54,9 @@ class OffsetMap:
     attempts: Mapping[int, int] = field(default_factory=dict)
     """How many attempts were already made at some of the unfinished offsets."""
     restarts: int = 0
-    """How often the partition was started without making progress."""
+    """How often in a row the partition was taken over, without progress and without being given up in order."""
+    trying: bool = False
+    """Whether the record at the base is being tried alone, under suspicion of ending the process."""
 
     def __post_init__(self) -> None:
         """Refuse what no partition can look like.
@@ -89,7 +91,7 @@ def encode_map(offset_map: OffsetMap, *, limit: int = METADATA_LIMIT) -> str | N
     if not bodies:
         return None
     kind, body = min(bodies.items(), key=lambda candidate: len(candidate[1]))
-    numbers = _varints((offset_map.base, offset_map.end, offset_map.restarts))
+    numbers = _varints((offset_map.base, offset_map.end, offset_map.restarts << 1 | offset_map.trying))
     content = bytes((_VERSION, kind)) + numbers + body
     checked = content + zlib.crc32(content).to_bytes(_CRC_BYTES, "big")
     text = _PREFIX + b2a_base64(checked, newline=False).decode("ascii")
@@ -188,7 +190,7 @@ def _read(content: bytes) -> OffsetMap:
     unfinished = read(body[position:], base, end)
     places = accumulate(numbers[:parked])
     attempts = {unfinished[place]: made for place, made in zip(places, numbers[parked:], strict=True)}
-    return OffsetMap(base, end, frozenset(unfinished), attempts, restarts)
+    return OffsetMap(base, end, frozenset(unfinished), attempts, restarts >> 1, bool(restarts & 1))
 
 
 def _read_runs(payload: bytes, base: int, end: int) -> list[int]:

@@ -18,15 +18,31 @@ class Offsets:
     Source: KIP-98 (transaction markers take offsets).
     """
 
-    __slots__ = ("_attempts", "_known", "_unfinished", "next")
+    __slots__ = ("_attempts", "_known", "_start", "_unfinished", "next", "restarts", "trying")
 
-    def __init__(self, start: int, known: OffsetMap | None = None) -> None:
-        """Start before an offset, with what a predecessor had finished beyond it, or None."""
+    def __init__(self, start: int, known: OffsetMap | None = None, *, restarts: int = 0) -> None:
+        """Start before an offset, with what a predecessor had finished beyond it, or None.
+
+        Args:
+            start: The next offset to be delivered.
+            known: What a predecessor left behind.
+            restarts: How often in a row the partition was taken over like this, without progress.
+        """
         self.next = start
         """One past the last record that was delivered and is not under way in turn."""
         self._unfinished: dict[int, None] = {}  # in the order of offsets
         self._attempts: dict[int, int] = {}
         self._known = known
+        self._start = start
+        self.restarts = restarts
+        """How often in a row the partition was taken over without progress; nothing once there is some."""
+        self.trying: int | None = None
+        """The offset that is tried alone, or None."""
+
+    @property
+    def progressed(self) -> bool:
+        """Whether anything was finished since the start."""
+        return self.committable > self._start
 
     def passed(self, offset: int) -> None:
         """Note that a record was delivered and finished in turn."""
@@ -77,7 +93,7 @@ class Offsets:
         return next(iter(self._unfinished), self.next)
 
     def map(self) -> OffsetMap | None:
-        """What is finished beyond ``committable``, or None if nothing is."""
+        """What a successor has to know beyond ``committable``, or None if there is nothing."""
         base = self.committable
         end = self.next
         unfinished = set(self._unfinished)
@@ -87,6 +103,8 @@ class Offsets:
             still_to_come = {offset for offset in self._known.unfinished if offset >= self.next}
             unfinished |= still_to_come
             attempts |= {offset: made for offset, made in self._known.attempts.items() if offset in still_to_come}
-        if not attempts and end - base == len(unfinished):
+        restarts = 0 if self.progressed else self.restarts
+        trying = self.trying == base
+        if not attempts and not restarts and not trying and end - base == len(unfinished):
             return None
-        return OffsetMap(base=base, end=end, unfinished=frozenset(unfinished), attempts=attempts)
+        return OffsetMap(base, end, frozenset(unfinished), attempts, restarts, trying)

@@ -44,6 +44,12 @@ class Partition:
     """What this worker committed last."""
     origin: str | None = None
     """The topic whose dead letters come back through this one, or None for a topic of events."""
+    careful: bool = False
+    """Whether records are tried one by one, each marked before, since processes keep dying here."""
+    careful_until: int = 0
+    """The offset at which that ends."""
+    killer: int | None = None
+    """The offset of the record that was tried alone when the last process died, or None."""
     crowded: bool = False
     """Whether what is finished beyond the commit hardly fits its metadata, so that nothing more is fetched."""
 

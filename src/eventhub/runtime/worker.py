@@ -15,6 +15,7 @@ import structlog
 from eventhub.errors import (
     AuthorizationFailed,
     BrokerError,
+    CrashPoison,
     OffsetOutOfRange,
 )
 from eventhub.event import Event, is_tombstone
@@ -79,11 +80,13 @@ class Worker:
             event.__event__.topic: event for event in service.reads if is_tombstone(event)
         }
         self._stopping = False
+        self._announced = 0  # the assignment whose start was committed
         self._denied = 0  # polls in a row that were denied
         self._paused_for: str | None = None
         self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
-        self.lanes = Lanes(self._process, concurrency=service.limits.concurrency, clock=self._clock)
+        self._trial = asyncio.Lock()
+        self.lanes = Lanes(self._take, concurrency=service.limits.concurrency, clock=self._clock)
         self._plans = {
             event: make_plan(s, service, self._deadlines, wiring.publisher, self.lanes.aside)
             for s in service.subscriptions
@@ -148,6 +151,9 @@ class Worker:
                 continue
             self._asking_since = self._asking_since or self.heartbeat
             epoch = self.assignment.epoch
+            if epoch != self._announced:  # a process that dies from now on is counted
+                await self.assignment.commit()
+                self._announced = epoch
             polled = await self._fetch(consumer, room)
             if self.assignment.epoch != epoch:  # fetched for an assignment that is gone
                 self.assignment.seek_again()
@@ -207,6 +213,26 @@ class Worker:
 
     # -- one record -------------------------------------------------------------------------------
 
+    def _take(self, record: Record, partition: Partition) -> Awaitable[None]:
+        """Process a record, alone and marked where processes keep dying."""
+        return self._try_alone(record, partition) if partition.careful else self._process(record, partition)
+
+    async def _try_alone(self, record: Record, partition: Partition) -> None:
+        """Mark a record in the commit, then process it; one at a time, so that a death accuses nobody else."""
+        async with self._trial:
+            partition.careful = record.offset < partition.careful_until
+            if record.offset == partition.killer:
+                msg = "processes kept dying here, the last one while it tried this record alone"
+                await self._recovery.recover(record, partition, None, CrashPoison(msg, record=record), None)
+                return
+            await asyncio.sleep(0)  # the tripwire makes this record the head of its partition
+            partition.offsets.trying = record.offset
+            await self.assignment.commit()  # of all partitions, so that no older mark stays behind
+            try:
+                await self._process(record, partition)
+            finally:
+                partition.offsets.trying = None
+
     async def _process(self, record: Record, partition: Partition) -> None:
         """Take one record from bytes to the events that follow from it, whatever that needs.
 
@@ -217,12 +243,12 @@ class Worker:
         attempts: Attempts | None = None
         while True:
             try:
+                if self.gate.shut:
+                    await self.gate.enter(failed_before=attempts is not None)
                 original = record if partition.origin is None else restored(record, partition.origin)
                 event = self._decode(original)
                 if event is None:
                     return
-                if self.gate.shut:
-                    await self.gate.enter(failed_before=attempts is not None)
                 plan = self._plans[type(event)]
                 returned = await self._call(plan, event, original, attempts)
                 if returned is not None:
@@ -237,11 +263,10 @@ class Worker:
 
     def _decode(self, record: Record) -> Event | None:
         """The event in a record, or None if there is nothing to handle."""
-        if record.value is None:
-            return self._tombstone(record)
-        event = self._wiring.reader.decode(record)
+        event = self._wiring.reader.decode(record) if record.value is not None else self._tombstone(record)
         if event is None:
-            self.counters.unknown += 1
+            self.counters.unknown += record.value is not None
+            self.gate.left()
         return event
 
     def _tombstone(self, record: Record) -> Event | None:
@@ -332,7 +357,7 @@ class Worker:
         """Drain, commit and leave the group."""
         partitions = list(self.assignment.partitions.values())
         await self.lanes.drain(partitions, self._options.stop_grace if self._stopping else self._options.drain_grace)
-        await self.assignment.commit(partitions)
+        await self.assignment.give_up(partitions)
         await self.lanes.stop()
         await consumer.stop()
 
