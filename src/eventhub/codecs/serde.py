@@ -146,7 +146,7 @@ class Serde:
         except SchemaNotFound:
             problems.declared.append(
                 f"{event.__name__}: its schema is not registered under subject {subject!r} at {self._registry.url}; "
-                "register it with `eventhub schemas register`, or use Hub(..., auto_register=True)"
+                "register it there, or use Hub(..., auto_register=True) (EVENTHUB_AUTO_REGISTER=true)"
             )
         else:
             self._encoders[event] = self._codec(event).encoder(event, schema, wire.prefix(registered.id))
