@@ -373,3 +373,55 @@ async def test_a_stop_while_a_hub_gets_ready_to_serve_is_not_lost() -> None:
         hub.stop()
 
     assert [] == hub.supervisors
+
+
+async def test_two_services_of_one_name_are_refused() -> None:
+    """As members of one group they would take each other's records."""
+    async with Hub() as hub:
+        with pytest.raises(DeclarationError, match="two services are named 'inventory'"):
+            await hub.serve(Service("inventory", [reserve]), Service("inventory", [reserve]))
+
+
+async def test_a_hub_that_is_not_open_says_so() -> None:
+    """Before it is entered and after it was left, whatever the broker would do with the event."""
+    hub = Hub()
+    with pytest.raises(BrokerError, match="is not open; use it within"):
+        await hub.publish(OrderCreated(order_id="o-1"))
+    async with hub:
+        await hub.publish(OrderCreated(order_id="o-1"))
+    with pytest.raises(BrokerError, match="is not open; use it within"):
+        await hub.publish(OrderCreated(order_id="o-1"))
+    with pytest.raises(DeclarationError, match="a hub is entered once"):
+        async with hub:
+            pass
+
+
+class Unreachable(MemoryBroker):
+    """A broker that cannot be reached."""
+
+    async def start(self) -> None:
+        """Fail."""
+        msg = "nobody there"
+        raise BrokerError(msg)
+
+
+async def test_a_hub_that_cannot_be_entered_closes_what_it_has_opened() -> None:
+    """The registry was reached before the broker was not; its connections do not stay."""
+    registry = embedded_registry()
+    with pytest.raises(BrokerError, match="nobody there"):
+        async with Hub(Unreachable(), registry=registry):
+            pass
+    with pytest.raises(RuntimeError, match="closed"):
+        await registry.start()
+
+
+@pytest.mark.parametrize(
+    ("broker", "registry"),
+    [("kafak://me:pa55@host:9092", "http://localhost:8081"), ("memory://", "htp://me:pa55@host")],
+)
+def test_an_address_that_is_none_is_shown_without_its_credentials(broker: str, registry: str) -> None:
+    """Errors are printed and logged."""
+    with pytest.raises(DeclarationError, match="host") as refused:
+        Hub(broker, registry=registry)
+
+    assert "pa55" not in str(refused.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventhub.brokers.base import Broker, NewTopic, Producer
@@ -13,7 +13,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.clock import Clock
 from eventhub.codecs.serde import Reader, Serde
 from eventhub.codecs.upcast import Upcast
-from eventhub.errors import DeclarationError
+from eventhub.errors import BrokerError, DeclarationError
 from eventhub.event import Event, event_info, is_tombstone
 from eventhub.outbox.base import HasStore, Store
 from eventhub.outbox.relay import Relay
@@ -99,6 +99,8 @@ class Hub:
         self._publisher = Publisher(self.broker.producer(), self._serde)
         self._record_bytes: dict[str, int] = {}  # by topic
         self._prepared: set[type[Event]] = set()  # the classes that may be published
+        self._open = False
+        self._connections: AsyncExitStack | None = None  # what is to be closed; None before the hub is entered
         self._stops = 0  # how often serving was told to stop
         self.supervisors: list[Supervisor] = []
         """The services that are being served."""
@@ -110,16 +112,27 @@ class Hub:
             RegistryError: If the registry does not answer; within 15 s, naming the address and what to try.
             BrokerError: The same for the broker.
         """
-        await self.registry.start()
-        await self.broker.start()
-        await self._publisher.producer.start()
+        if self._connections is not None:
+            msg = "a hub is entered once; make another one"
+            raise DeclarationError(msg)
+        async with AsyncExitStack() as connections:  # what was opened before a failure is closed
+            for port in (self.registry, self.broker, self._publisher.producer):
+                connections.push_async_callback(port.stop)
+                await port.start()
+            self._connections = connections.pop_all()
+        self._open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect; what was published is confirmed or was reported as uncertain."""
-        await self._publisher.producer.stop()
-        await self.broker.stop()
-        await self.registry.stop()
+        self._open = False
+        if self._connections is not None:
+            await self._connections.aclose()
+
+    def _require_open(self) -> None:
+        if not self._open:
+            msg = f"the hub on {self.broker.url} is not open; use it within `async with Hub(...) as hub:`"
+            raise BrokerError(msg, retriable=False)
 
     # -- publishing -------------------------------------------------------------------------------
 
@@ -149,6 +162,7 @@ class Hub:
         return metadata + await self._publish(batch) if batch else metadata
 
     async def _publish(self, events: Sequence[Event]) -> list[RecordMetadata]:
+        self._require_open()
         new = [kind for kind in dict.fromkeys(type(event) for event in events) if kind not in self._prepared]
         if new:
             await self._prepare(writes=new)
@@ -184,6 +198,7 @@ class Hub:
             BrokerError, RegistryError: If the broker or the registry cannot be reached.
         """
         stops = self._stops
+        _check_names([*(supervisor.service for supervisor in self.supervisors), *services])
         check_subjects([event for service in services for event in (*service.reads, *service.writes)], "the services")
         await self._prepare(
             writes=[event for service in services for event in service.writes],
@@ -257,6 +272,7 @@ class Hub:
         groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Make sure of the topics first and of the schemas then, so that nothing half-done is published."""
+        self._require_open()
         topics = {event_info(event).topic for event in (*writes, *reads)}
         await self._require_topics(topics, groups if groups is not None else {})
         written, read = ([event for event in events if not is_tombstone(event)] for events in (writes, reads))
@@ -277,9 +293,20 @@ class Hub:
             return
         if not self._provision:
             listed = "".join(f"\n  - {topic.name} ({topic.partitions} partitions)" for topic in wanted)
-            msg = f"topics are missing on {self.broker.url}; create them, or say provision=True:{listed}"
+            way_out = "create them, or say provision=True (EVENTHUB_PROVISION=true)"
+            msg = f"topics are missing on {self.broker.url}; {way_out}:{listed}"
             raise DeclarationError(msg)
         await self.broker.admin.create_topics(wanted)
+
+
+def _check_names(services: Sequence[Service[Any]]) -> None:
+    """Refuse two services of one name: as members of one group they would take records from each other."""
+    names = [service.name for service in services]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        shown = ", ".join(map(repr, twice))
+        msg = f"two services are named {shown}; the name is the consumer group, so give each its own"
+        raise DeclarationError(msg)
 
 
 def _broker(url: str, security: Security, client: Mapping[str, Any] | None, clock: Clock) -> Broker:
@@ -288,7 +315,7 @@ def _broker(url: str, security: Security, client: Mapping[str, Any] | None, cloc
         return MemoryBroker(clock)
     if url.startswith("kafka://"):
         return KafkaBroker(url, security=security, client=client)
-    msg = f"{url!r} is no broker URL; it begins with memory:// or kafka://"
+    msg = f"{_without_credentials(url)!r} is no broker URL; it begins with memory:// or kafka://"
     raise DeclarationError(msg)
 
 
@@ -299,5 +326,11 @@ def _registry(registry: str | SchemaRegistry) -> SchemaRegistry:
         return embedded_registry()
     if registry.startswith(("http://", "https://")):
         return HttpSchemaRegistry(registry)
-    msg = f'{registry!r} is no registry; use "embedded" or a URL that begins with http:// or https://'
+    shown = _without_credentials(registry)
+    msg = f'{shown!r} is no registry; use "embedded" or a URL that begins with http:// or https://'
     raise DeclarationError(msg)
+
+
+def _without_credentials(url: str) -> str:
+    """What may be printed of an address, also of one that is none."""
+    return url.rpartition("@")[2]
