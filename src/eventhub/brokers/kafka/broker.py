@@ -86,8 +86,13 @@ class KafkaBroker:
 
 
 def keep_payloads_out_of_logs() -> None:
-    """Hold the client's loggers at INFO: at DEBUG they print payloads and the SASL password."""
+    """Let the client's loggers pass INFO and above only: at DEBUG they print payloads and the SASL password.
+
+    A filter, since a level would be undone by whoever sets up logging afterwards.
+    """
     for name in ("aiokafka", *(name for name in logging.root.manager.loggerDict if name.startswith("aiokafka."))):
-        logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.INFO:
-            logger.setLevel(logging.INFO)
+        logging.getLogger(name).addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.INFO
