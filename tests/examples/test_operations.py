@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from eventhub import Settings
+from eventhub.cli import app
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.health import Health, Snapshot
 
@@ -35,6 +36,17 @@ def test_every_setting_is_there_with_its_default() -> None:
 def shown(default: object) -> str:
     """A default as one would write it into the environment."""
     return f"{default:g}" if isinstance(default, float) else str(default).lower() if default is False else str(default)
+
+
+def test_every_command_is_there() -> None:
+    """The commands of the command line and those of the page are the same."""
+    told = re.findall(
+        r"^\| `eventhub ([a-z-]+)", PAGE.partition("\n## Commands\n")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    groups = [group.typer_instance.info.name for group in app.registered_groups if group.typer_instance]
+
+    assert sorted([*commands, *map(str, groups)]) == sorted(told)
 
 
 def test_every_number_of_health_is_there() -> None:
