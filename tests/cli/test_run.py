@@ -44,7 +44,15 @@ async def ignoring():
             await asyncio.Event().wait()
 
 
+@asynccontextmanager
+async def unreachable():
+    """Fail as a service's own code does."""
+    raise ConnectionError("no database")
+    yield
+
+
 stuck = Service("stuck", [hear], lifespan=stubborn)
+broken = Service("broken", [hear], lifespan=unreachable)
 '''
 
 
@@ -102,6 +110,16 @@ async def test_it_ends_also_when_a_task_ignores_its_cancellation(program: Path) 
     assert 0 == process.returncode, said
     assert "eventhub.task_ignores_cancellation" in said
     assert "ignoring" in said
+
+
+async def test_an_error_of_the_service_itself_is_shown_as_python_shows_it(program: Path) -> None:
+    """Its last line names the error, and no boxes stand around it."""
+    process = await started(program, "listener:broken")
+    said = await output(process)
+
+    assert "ConnectionError: no database" == said.strip().splitlines()[-1]
+    assert "│" not in said
+    assert 1 == process.returncode
 
 
 def test_running_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

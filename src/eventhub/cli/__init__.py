@@ -7,7 +7,12 @@ from eventhub.cli.registry import registry
 from eventhub.cli.relay import relay
 from eventhub.cli.run import run
 
-app = typer.Typer(name="eventhub", help="The event backbone for Python services on Apache Kafka.", no_args_is_help=True)
+app = typer.Typer(
+    name="eventhub",
+    help="The event backbone for Python services on Apache Kafka.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they box hundreds of lines around a service's own error, and may show locals
+)
 app.command()(run)
 app.command()(registry)
 app.command()(relay)
