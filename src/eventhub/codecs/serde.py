@@ -12,6 +12,7 @@ from uuid import UUID
 
 from eventhub.codecs import wire
 from eventhub.codecs.avro import AvroCodec
+from eventhub.codecs.base import Codec
 from eventhub.codecs.json_schema import JsonSchemaCodec
 from eventhub.codecs.upcast import ByVersion, Upcast, applies, by_version
 from eventhub.errors import (
@@ -27,7 +28,7 @@ from eventhub.event import Event, Format, SubjectName, event_info
 from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry, SchemaType
 
 if TYPE_CHECKING:
-    from eventhub.codecs.base import Codec, Encode
+    from eventhub.codecs.base import Encode
     from eventhub.record import Record
 
 Decoded = Callable[[bytes, int], Event | None]
@@ -40,9 +41,7 @@ _FORMATS = {
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
-def installed() -> dict[Format, Codec]:
-    """A codec for each format whose library is installed."""
-    return {Format.AVRO: AvroCodec(), Format.JSON_SCHEMA: JsonSchemaCodec()}
+_CODECS: Mapping[Format, Codec] = {Format.AVRO: AvroCodec(), Format.JSON_SCHEMA: JsonSchemaCodec()}
 
 
 class SchemaUnresolved(EventHubError):
@@ -60,12 +59,12 @@ class Serde:
         Args:
             registry: Where schemas are looked up.
             auto_register: Whether schemas of written events are registered, or have to be there already.
-            codecs: A codec for each format in use; None for all that are installed.
+            codecs: A codec for each format in use; None for all, Protobuf as soon as an event asks for it.
         """
         self._registry = registry
         self._auto_register = auto_register
-        self._codecs: Mapping[Format, Codec] = codecs if codecs is not None else installed()
         # Filled by prepare alone.
+        self._codecs: dict[Format, Codec] = dict(_CODECS if codecs is None else codecs)
         self._encoders: dict[type[Event], Encode] = {}
         self._checked: set[type[Event]] = set()
         self._known: dict[str, dict[int, RegisteredSchema]] = {}  # by subject and id
@@ -178,11 +177,12 @@ class Serde:
 
     def _codec(self, event: type[Event]) -> Codec:
         declared = event_info(event).format
-        try:
-            return self._codecs[declared]
-        except KeyError:
+        if declared is Format.PROTOBUF and declared not in self._codecs:
+            self._codecs[declared] = _protobuf(event)
+        if declared not in self._codecs:
             msg = f"{event.__name__}: there is no codec for format {declared.value!r}"
-            raise DeclarationError(msg) from None
+            raise DeclarationError(msg)
+        return self._codecs[declared]
 
 
 class Reader:
@@ -313,6 +313,16 @@ class _Problems:
             raise IncompatibleSchema(
                 subjects, [f"{subject}: {problem}" for subject, problems in self.incompatible for problem in problems]
             )
+
+
+def _protobuf(event: type[Event]) -> Codec:
+    """The codec of an extra, imported where an event asks for it."""
+    try:
+        from eventhub.codecs.protobuf import ProtobufCodec  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        msg = f"{event.__name__}: Protobuf needs an extra: pip install 'eventhub[protobuf]'"
+        raise DeclarationError(msg) from error
+    return ProtobufCodec()
 
 
 def _schema_header(record: Record) -> bytes | None:

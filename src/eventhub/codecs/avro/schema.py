@@ -130,6 +130,11 @@ def avro_type(event: type[Event]) -> Record:
     return _Derivation(event).record(event) if by_hand is None else _checked(event, by_hand)
 
 
+def shape(event: type[Event]) -> Record:
+    """The types of an event class as other formats build on them: derived, with unions in the order of the class."""
+    return _Derivation(event, keeps_order=True).record(event)
+
+
 def reader_schema(event: type[Event], writer: str) -> str:
     """The schema of a class as one that reads what a writer of some name wrote.
 
@@ -167,9 +172,10 @@ def _checked(event: type[Event], by_hand: object) -> Record:
 class _Derivation:
     """Derives one schema; keeps the named types met so far."""
 
-    def __init__(self, event: type[Event], *, reads: bool = False) -> None:
+    def __init__(self, event: type[Event], *, reads: bool = False, keeps_order: bool = False) -> None:
         self._event = event
         self._reads = reads
+        self._keeps_order = keeps_order
         self._name = event_name(event)
         self._namespace = self._name.rpartition(".")[0]
         self._named: dict[str, tuple[type, Record | Enumeration]] = {}
@@ -212,7 +218,7 @@ class _Derivation:
         else:
             default = field.default
         try:
-            if isinstance(declared, Union):
+            if isinstance(declared, Union) and not self._keeps_order:
                 declared = _first(declared, branch_index(declared, default))
             return Field(name, declared, has_default=True, default=default_json(declared, default), aliases=aliases)
         except Misfit as error:
