@@ -12,10 +12,14 @@ from eventhub import Options, Service, Start, subscribe
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import Operation
+from eventhub.clock import SystemClock
 from eventhub.errors import OffsetOutOfRange
-from eventhub.record import TopicPartition
-from eventhub.runtime.assignment import restarts_of, start_offset
+from eventhub.record import Record, TopicPartition
+from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
+from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap
+from eventhub.runtime.partition import Partition
+from eventhub.subscription import Ordering
 from eventhub.testing.waiting import until
 from tests.brokers.kafka.helpers import client_admin
 from tests.runtime.conftest import Shop
@@ -155,3 +159,31 @@ def test_taking_over_a_partition_counts_only_where_there_is_something_to_read(
 ) -> None:
     """A quiet partition is under no suspicion."""
     assert expected == restarts_of(known, 5, held)
+
+
+async def test_what_was_given_up_is_not_committed_any_more() -> None:
+    """A commit that failed as a partition was revoked is not made up for: somebody else may own it by now."""
+    shop = StormyShop()
+    service = listener(shop, [])
+    topic = shop.order.__event__.topic
+    async with shop.hub() as hub:
+        await hub.publish_many(shop.orders("a"))
+        lanes = Lanes(ignore, concurrency=1, clock=SystemClock())
+        assignment = Assignment(service.name, {topic: (None, Ordering.KEY)}, lanes, Options())
+        consumer = shop.broker.consumer(service.name, [topic], assignment)
+        assignment.use(consumer)
+        await consumer.start()
+        owned = list(assignment.partitions.values())
+        owned[0].offsets.passed(0)
+
+        shop.network.lost = {Operation.COMMIT}
+        await assignment.on_revoked(set(assignment.partitions))
+        shop.network.lost = set()
+        await assignment.commit(owned)
+        await consumer.stop()
+
+    assert 0 == await shop.committed(shop.order, service)
+
+
+async def ignore(_: Record, __: Partition) -> None:
+    """Handle a record."""

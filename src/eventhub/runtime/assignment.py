@@ -194,10 +194,12 @@ class Assignment:
         """Commit what is due of these partitions, or of all that are owned; a failure is logged, never raised.
 
         A failed commit is no error of any record: the next commit covers it, or another member
-        handles the records again.
+        handles the records again. What was given up meanwhile is left out: the broker would take
+        a commit for it, and go back behind what its new owner has done.
         """
         async with self._committing:
-            mine = self.partitions.values() if partitions is None else partitions
+            asked = self.partitions.values() if partitions is None else partitions
+            mine = [p for p in asked if self.partitions.get(p.topic_partition) is p]
             due = {p: offset for p in mine if (offset := p.commit_due()) is not None}
             if not due:
                 return
