@@ -268,3 +268,28 @@ async def test_a_stranger_on_the_replay_topic_is_given_up_and_harms_nobody(shop:
 
     assert "no replay of a record" in (letter.error_message or "")
     assert [] == seen
+
+
+async def test_what_a_handler_makes_of_our_cancellation_is_not_held_against_its_record(shop: Shop) -> None:
+    """Cleaning up may fail, as it does in database clients; the record is left for the next process, not given up."""
+    stuck, seen = asyncio.Event(), []
+
+    @subscribe(shop.order, retry=Retry(waits=()))
+    async def handle(order: Any) -> None:
+        if not stuck.is_set():
+            stuck.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ConnectionError
+        seen.append(order.number)
+
+    service = Service(shop.name("spoiled"), [handle])
+    async with shop.serving(service, options=Options(stop_grace=0.0)) as hub:
+        await hub.publish_many(shop.orders("a"))
+        await stuck.wait()
+    async with shop.serving(service):
+        await until(lambda: seen)
+
+    assert [0] == seen
+    assert [] == await shop.letters(shop.order, service)

@@ -74,11 +74,12 @@ class Recovery:
             What is known of the attempts when another one is due, or None once the record is done with.
 
         Raises:
+            CancelledError: If we cancelled the handler, whatever it made of that: this is no failure of the record.
             BaseException: The error itself, if it ends more than the record.
         """
-        if _goes_on(error):
+        if (end := _end(error, partition)) is not None:
             self._gate.left()
-            raise error
+            raise end
         attempts = attempts or Attempts(partition.offsets.attempts(record.offset) + 1, self._options.clock)
         cause = await self._resolve(record) if isinstance(error, SchemaUnresolved) else error
         if cause is None:
@@ -167,12 +168,16 @@ class Recovery:
         }
 
 
-def _goes_on(error: BaseException) -> bool:
-    """Whether an error ends more than the record: the interpreter's exits, and our own cancellation.
+def _end(error: BaseException, partition: Partition) -> BaseException | None:
+    """What ends more than the record, or None: the interpreter's exits, and our own cancellation.
 
-    A handler may raise ``CancelledError`` by itself, when what it waits for was cancelled; that is its failure.
+    Cleaning up after our cancellation may fail, as it does in database clients, so what the handler raised then
+    says nothing. A handler may raise ``CancelledError`` by itself, when what it waits for was cancelled; that is
+    its failure.
     """
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    return isinstance(error, (KeyboardInterrupt, SystemExit))
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return error
+    task = asyncio.current_task()
+    if not partition.draining or task is None or task.cancelling() == 0:
+        return None
+    return error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
