@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -13,10 +14,11 @@ import pytest
 
 from eventhub import DeclarationError
 from eventhub.errors import StoreError
-from eventhub.integrations.postgres import PostgresStore, postgres_ddl
+from eventhub.integrations.postgres import PostgresStore, debezium_ddl, postgres_ddl
 from eventhub.integrations.postgres.backlog import PostgresBacklog
 from eventhub.outbox.base import Lane, OutboxRow
 from eventhub.outbox.rows import headers_from_text
+from eventhub.record import ProducerRecord
 from eventhub.testing.conformance.stores import ConcurrentLaws, SharingLaws
 from eventhub.testing.conformance.stores.samples import claims, fill, new_claim, record, rows_of, values
 from eventhub.testing.waiting import until
@@ -164,6 +166,30 @@ async def test_a_pooler_is_refused(tables: PostgresStore, postgres_url: str) -> 
             await store.backlog().__aenter__()
 
     assert not failure.value.retriable
+
+
+_A_LOG_OF_INSERTS = """
+    CREATE TABLE seen (LIKE eventhub_outbox_debezium);
+    CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN INSERT INTO seen VALUES (NEW.*); RETURN NEW; END $$;
+    CREATE TRIGGER log AFTER INSERT ON eventhub_outbox_debezium FOR EACH ROW EXECUTE FUNCTION see();
+"""
+
+
+async def test_debezium_finds_its_columns(tables: PostgresStore) -> None:
+    """Each row is inserted into the router's table, where the log shows it, and leaves nothing behind."""
+    await tables.pool.execute(debezium_ddl())
+    await tables.pool.execute(_A_LOG_OF_INSERTS)
+    store = PostgresStore(tables.pool, debezium=True)
+    identity = uuid.uuid4()
+    headers = (("ce_id", str(identity).encode()), ("ce_type", b"Order"))
+    async with store.transaction() as transaction:
+        await transaction.defer([ProducerRecord("orders", b"o-1", b"\x00framed", headers)])
+    seen = await tables.pool.fetch("SELECT * FROM seen")
+
+    assert [(identity, "orders", "o-1", "Order", b"\x00framed")] == [tuple(row) for row in seen]
+    assert 0 == await tables.pool.fetchval("SELECT count(*) FROM eventhub_outbox_debezium")
+    assert [] == await rows_of(tables)
 
 
 async def test_each_day_has_a_partition_that_is_dropped_as_a_whole(tables: PostgresStore) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 
+from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announcing, check_buckets, direct, place_of
 from eventhub.integrations.postgres.failures import FOREIGN, ours, outages
@@ -48,6 +50,7 @@ class PostgresStore:
         window_days: int = 7,
         relay_dsn: str | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
+        debezium: bool = False,
     ) -> None:
         """Use a pool whose database has the tables of ``postgres_ddl``.
 
@@ -60,6 +63,8 @@ class PostgresStore:
             relay_dsn: A direct way to the database for the relay, where the pool goes through a
                 pooler such as PgBouncer; None for the pool.
             idle_timeout: Seconds without a sign of life, after which a relay's buckets go to another.
+
+            debezium: Whether rows go to the table that Debezium reads, instead of the relay.
 
         Raises:
             DeclarationError: If prefix or schema is no plain name.
@@ -74,6 +79,7 @@ class PostgresStore:
         self.buckets = buckets
         self.relay_dsn = relay_dsn
         self.idle_timeout = idle_timeout
+        self.debezium = debezium
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
@@ -184,13 +190,35 @@ class PostgresTransaction:
         """Write rows now, all in one statement."""
         if not records:
             return
-        columns = list(zip(*(self._row(record) for record in records), strict=True))
+        if self._store.debezium:
+            await self._enqueue_for_debezium(records)
+            return
+        insert = f"INSERT INTO {self._store.names.outbox} (bucket, event_id, topic, key, value, headers) "
+        rows = [self._row(record) for record in records]
         with ours():
-            await self.connection.execute(
-                f"INSERT INTO {self._store.names.outbox} (bucket, event_id, topic, key, value, headers) "
-                "SELECT * FROM unnest($1::smallint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])",
-                *columns,
+            if len(rows) == 1:  # mostly, and quicker than through arrays
+                await self.connection.execute(f"{insert} VALUES ($1, $2, $3, $4, $5, $6)", *rows[0])
+            else:
+                await self.connection.execute(
+                    f"{insert} SELECT * FROM unnest"
+                    "($1::smallint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])",
+                    *zip(*rows, strict=True),
+                )
+        self.enqueued += len(records)
+
+    async def _enqueue_for_debezium(self, records: Sequence[ProducerRecord]) -> None:
+        """Write rows and delete them: Debezium reads the log, where both stand, and ignores the deletes."""
+        named = self._store.names.debezium
+        stamps = [dict(record.headers) for record in records]
+        rows = [
+            (UUID(event_id(record)), record.topic, _text(record.key), _text(stamp.get(TYPE)), record.value)
+            for record, stamp in zip(records, stamps, strict=True)
+        ]
+        with ours():
+            await self.connection.executemany(
+                f"INSERT INTO {named} (id, aggregatetype, aggregateid, type, payload) VALUES ($1, $2, $3, $4, $5)", rows
             )
+            await self.connection.execute(f"DELETE FROM {named} WHERE id = ANY($1::uuid[])", [row[0] for row in rows])
         self.enqueued += len(records)
 
     async def defer(self, records: Sequence[ProducerRecord]) -> None:
@@ -216,3 +244,8 @@ class PostgresTransaction:
         bucket = bucket_of(record, self._store.buckets)
         headers = headers_text(record.headers)
         return bucket, event_id(record), record.topic, record.key, record.value, headers
+
+
+def _text(value: bytes | None) -> str | None:
+    """A key or a header as Debezium's columns hold it."""
+    return None if value is None else value.decode(errors="replace")
