@@ -33,7 +33,7 @@ async def run_page(text: str, name: str) -> None:
     """Run the blocks of a page in their order as one module, then the programs and tests that they define."""
     module = ModuleType(Path(name).stem)
     for block in blocks(text):
-        code = compile(block, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        code = compile(block, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         await _awaited(eval(code, vars(module)))  # noqa: S307 - our own pages
     for run in [value for name, value in vars(module).items() if name == "main" or name.startswith("test_")]:
         await _awaited(run())
