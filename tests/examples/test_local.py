@@ -7,11 +7,12 @@ import pytest
 from rich.console import Console
 
 from eventhub import Context, Retry, Service, subscribe
+from eventhub.middleware.transactional import transactional
 from examples.inventory_service.events import OrderCreated
 from examples.inventory_service.events import StockReserved as Reserved
-from examples.inventory_service.service import inventory
+from examples.inventory_service.service import Inventory, inventory
 from examples.inventory_service.service import service as inventory_service
-from examples.inventory_service.stock import Stock
+from examples.inventory_service.stock import take
 from examples.local import run_here
 from examples.notification_service.events import CustomerNotified, OrderConfirmed, OrderRejected
 from examples.notification_service.mail import MailGateway
@@ -30,9 +31,9 @@ CREATED, ANSWERED, SETTLED, STOCK, NOTIFIED, LETTERS, REASONS, UNREAD, STOPPED =
 
 
 @subscribe(OrderCreated)
-async def take_one_too_many(order: OrderCreated, context: Context[Stock]) -> Reserved:
+async def take_one_too_many(order: OrderCreated, context: Context[Inventory]) -> Reserved:
     """Take more than was ordered."""
-    await context.state.take(order.order_id, order.sku, order.quantity + 1)
+    await take(context.transaction.connection, order.sku, order.quantity + 1)
     return Reserved(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
 
 
@@ -61,7 +62,11 @@ async def notify_without_patience(
 
 BROKEN: dict[str, tuple[list[Service[Any]], set[str]]] = {
     "an inventory that takes one too many": (
-        [order_service, Service("inventory", [take_one_too_many], lifespan=inventory), notification_service],
+        [
+            order_service,
+            Service("inventory", [take_one_too_many], lifespan=inventory, middleware=[transactional]),
+            notification_service,
+        ],
         {STOCK},
     ),
     "an order service that promises what is not there": (

@@ -1,54 +1,56 @@
-"""The inventory service's logic."""
+"""The inventory service, with the runtime around it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from eventhub import Context
-from eventhub.record import Record
+from eventhub.record import ProducerRecord
+from eventhub.testing.running import RunningHub, running
 from examples.inventory_service.events import OrderCreated, StockReserved, StockShort
-from examples.inventory_service.service import inventory, reserve_stock
-from examples.inventory_service.stock import Stock
+from examples.inventory_service.service import service
+from examples.inventory_service.stock import OPENING_STOCK, read_shelves
 
 
 @pytest.fixture
-def stock(tmp_path: Path) -> Iterator[Stock]:
-    """A full stock."""
-    opened = Stock(tmp_path / "stock.sqlite3")
-    yield opened
-    opened.close()
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where ``INVENTORY_DATABASE`` says that the stock is kept."""
+    path = tmp_path / "elsewhere.sqlite3"
+    monkeypatch.setenv("INVENTORY_DATABASE", str(path))
+    return path
 
 
-def context(order: OrderCreated, stock: Stock) -> Context[Stock]:
-    """An order as the runtime would hand it over."""
-    record = Record("shop.orders", 0, 0, 0.0, order.order_id.encode(), b"")
-    return Context(event=order, record=record, state=stock, group="inventory", handler="reserve_stock")
+@pytest.fixture
+async def hub(path: Path) -> AsyncIterator[RunningHub]:
+    """The service, running on a full stock."""
+    assert not path.exists()
+    async with running(service) as hub:
+        yield hub
 
 
-async def test_an_order_that_can_be_filled_is_reserved(stock: Stock) -> None:
+async def test_an_order_that_can_be_filled_is_reserved(hub: RunningHub, path: Path) -> None:
     """The whole quantity is set aside for the customer."""
-    order = OrderCreated(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2)
+    await hub.publish(OrderCreated(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2))
 
-    answer = await reserve_stock(order, context(order, stock))
+    reserved = StockReserved(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2)
+    assert [reserved] == await hub.published(StockReserved)
+    assert OPENING_STOCK["oolong"] - 2 == read_shelves(path)["oolong"].available
 
-    assert StockReserved(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2) == answer
 
-
-async def test_an_order_that_cannot_be_filled_is_short(stock: Stock) -> None:
+async def test_an_order_that_cannot_be_filled_is_short(hub: RunningHub) -> None:
     """The answer names what is short, and how much was wanted."""
-    order = OrderCreated(order_id="o-1", customer="ada@example.com", sku="white-peony", quantity=9)
+    await hub.publish(OrderCreated(order_id="o-1", customer="ada@example.com", sku="white-peony", quantity=9))
 
-    answer = await reserve_stock(order, context(order, stock))
+    short = StockShort(order_id="o-1", customer="ada@example.com", sku="white-peony", quantity=9)
+    assert [short] == await hub.published(StockShort)
 
-    assert StockShort(order_id="o-1", customer="ada@example.com", sku="white-peony", quantity=9) == answer
 
+async def test_an_order_takes_its_goods_once(hub: RunningHub, path: Path) -> None:
+    """A second delivery moves nothing and is answered by nothing."""
+    await hub.publish(OrderCreated(order_id="o-1", customer="ada@example.com", sku="lapsang", quantity=3))
+    [record] = hub.broker.records("shop.orders")
+    await hub.hub.producer.send([ProducerRecord(record.topic, record.key, record.value, record.headers)] * 2)
+    answers = await hub.published(StockReserved)
 
-async def test_the_stock_is_kept_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``INVENTORY_DATABASE`` names the file."""
-    monkeypatch.setenv("INVENTORY_DATABASE", str(tmp_path / "elsewhere.sqlite3"))
-
-    async with inventory():
-        pass
-
-    assert (tmp_path / "elsewhere.sqlite3").exists()
+    assert 1 == len(answers)
+    assert 97 == read_shelves(path)["lapsang"].available
