@@ -171,7 +171,8 @@ def _outline(file: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("message A", "no descriptor of a Protobuf file"),
+        ("message A", "the text ends too early"),
+        ("messageA", "no descriptor of a Protobuf file"),
         ('syntax = "proto3"', "the text ends too early"),
         ("message A {", "the text ends too early"),
         ("message A { ? }", "in line 1: '? }' is no Protobuf"),
@@ -190,6 +191,7 @@ def _outline(file: Any) -> dict[str, Any]:
         ("hello;", "'hello' is not expected here"),
         ("aGVsbG8=", "no descriptor of a Protobuf file"),
         ("A", "no descriptor of a Protobuf file"),
+        ("AAAA", "a field has the number 0"),
         (base64.b64encode(b"\xff" * 11).decode(), "a number is too long"),
         (base64.b64encode(b"\x0a\x09a").decode(), "it ends too early"),
         ("message A {" * 66 + "}" * 66, "nested deeper than 64"),

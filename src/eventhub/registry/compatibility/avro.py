@@ -8,6 +8,7 @@ Source: Apache Avro 1.12, ``org.apache.avro.SchemaCompatibility``; specification
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.compatibility.avro_model import (
@@ -50,7 +51,11 @@ class _Comparison:
     def __init__(self, reader: AvroSchema, writer: AvroSchema) -> None:
         self._reader = reader
         self._writer = writer
-        self._found: dict[tuple[int, int], tuple[Problem, ...]] = {}  # by identity: the schemas outlive this
+        # By identity, since the schemas outlive this: what was found, and what is looked up in a definition.
+        self._found: dict[tuple[int, int], tuple[Problem, ...]] = {}
+        self._fields: dict[int, dict[str, Field]] = {}
+        self._aliases: dict[int, frozenset[str]] = {}
+        self._symbols: dict[int, frozenset[str]] = {}
 
     def compare(self, reader: Type, writer: Type, path: str) -> tuple[Problem, ...]:
         """The problems of one pair of types, at a path in the reader's schema."""
@@ -86,14 +91,14 @@ class _Comparison:
         """Compare what is no container: named types with their own kind, primitives with what they promote."""
         match reader, writer:
             case Record(), Record():
-                yield from _names(reader, writer, path)
+                yield from self._names(reader, writer, path)
                 for at, field in enumerate(reader.fields):
                     yield from self._field(field, reader, writer, f"{path}/fields/{at}")
             case Enum(), Enum():
-                yield from _names(reader, writer, path)
-                yield from _symbols(reader, writer, path)
+                yield from self._names(reader, writer, path)
+                yield from self._unknown(reader, writer, path)
             case Fixed(), Fixed():
-                yield from _names(reader, writer, path)
+                yield from self._names(reader, writer, path)
                 yield from _sizes(reader, writer, path)
             case _ if reader.kind != writer.kind and (reader.kind, writer.kind) not in _PROMOTIONS:
                 wanted, found = self._reader.label(reader), self._writer.label(writer)
@@ -112,16 +117,19 @@ class _Comparison:
             if branch.kind == writer.kind:
                 closest = problems
         written = self._writer.label(writer)
-        wanted = ", ".join(map(self._reader.label, reader.branches))
+        wanted = _few(map(self._reader.label, reader.branches))
         reason = "".join(f"; closest: {problem.reason}" for problem in closest[:1])
         yield Problem("MISSING_UNION_BRANCH", path, f"no branch takes a {written}{reason}", f"[{wanted}]", written)
 
     def _field(self, field: Field, reader: Record, writer: Record, path: str) -> Iterator[Problem]:
-        matching = [written for written in writer.fields if written.name in {field.name, *field.aliases}]
+        if id(writer) not in self._fields:
+            self._fields[id(writer)] = {written.name: written for written in writer.fields}
+        names = dict.fromkeys((field.name, *field.aliases))
+        matching = [self._fields[id(writer)][name] for name in names if name in self._fields[id(writer)]]
         if len(matching) > 1:
-            names = ", ".join(written.name for written in matching)
-            reason = f"field {field.name!r} and its aliases stand for several fields of the writer: {names}"
-            yield Problem("READER_FIELD_AMBIGUOUS", path, reason, field.name, names)
+            several = _few(written.name for written in matching)
+            reason = f"field {field.name!r} and its aliases stand for several fields of the writer: {several}"
+            yield Problem("READER_FIELD_AMBIGUOUS", path, reason, field.name, several)
         elif matching:
             yield from self.compare(field.type, matching[0].type, f"{path}/type")
         elif field.default is MISSING:
@@ -134,23 +142,32 @@ class _Comparison:
             return Problem("TYPE_MISMATCH", f"{path}/type", reason, self._reader.label(type_), writer.name.full)
         return Problem("READER_FIELD_MISSING_DEFAULT_VALUE", path, reason, reader.name.full, writer.name.full)
 
+    def _names(self, reader: Definition, writer: Definition, path: str) -> Iterable[Problem]:
+        """Names have to be equal without their namespaces, or the reader has the writer's as an alias."""
+        if id(reader) not in self._aliases:
+            aliases = (alias.full for alias in reader.aliases if alias.space or not reader.name.space)
+            self._aliases[id(reader)] = frozenset(aliases)
+        if reader.name.name == writer.name.name or writer.name.full in self._aliases[id(reader)]:
+            return ()
+        wanted, written = reader.name.full, writer.name.full
+        reason = f"{wanted!r} is read, {written!r} was written, and no alias joins them"
+        return (Problem("NAME_MISMATCH", f"{path}/name", reason, wanted, written),)
 
-def _names(reader: Definition, writer: Definition, path: str) -> Iterable[Problem]:
-    """Names have to be equal without their namespaces, or the reader has the writer's as an alias."""
-    aliases = {alias.full for alias in reader.aliases if alias.space or not reader.name.space}
-    if reader.name.name == writer.name.name or writer.name.full in aliases:
-        return ()
-    wanted, written = reader.name.full, writer.name.full
-    reason = f"{wanted!r} is read, {written!r} was written, and no alias joins them"
-    return (Problem("NAME_MISMATCH", f"{path}/name", reason, wanted, written),)
+    def _unknown(self, reader: Enum, writer: Enum, path: str) -> Iterable[Problem]:
+        """Symbols that the reader lacks are read as its default, if it has one."""
+        if id(reader) not in self._symbols:
+            self._symbols[id(reader)] = frozenset(reader.symbols)
+        unknown = [symbol for symbol in writer.symbols if symbol not in self._symbols[id(reader)]]
+        if not unknown or reader.default is not None:
+            return ()
+        reason = f"enum {reader.name.full!r} lacks {_few(sorted(unknown))} and has no default symbol"
+        return (Problem("MISSING_ENUM_SYMBOLS", f"{path}/symbols", reason, _few(reader.symbols), _few(unknown)),)
 
 
-def _symbols(reader: Enum, writer: Enum, path: str) -> Iterable[Problem]:
-    unknown = ", ".join(sorted(set(writer.symbols) - set(reader.symbols)))
-    if not unknown or reader.default is not None:
-        return ()
-    reason = f"enum {reader.name.full!r} lacks {unknown} and has no default symbol"
-    return (Problem("MISSING_ENUM_SYMBOLS", f"{path}/symbols", reason, ", ".join(reader.symbols), unknown),)
+def _few(names: Iterable[str]) -> str:
+    """Some names for a message; enough to find the place, however many there are."""
+    some = list(islice(names, 11))
+    return ", ".join(some if len(some) < 11 else [*some[:10], "..."])  # noqa: PLR2004 - ten are shown
 
 
 def _sizes(reader: Fixed, writer: Fixed, path: str) -> Iterable[Problem]:

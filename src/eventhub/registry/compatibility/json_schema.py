@@ -52,6 +52,7 @@ class _Comparison:
         self._reader = reader
         self._writer = writer
         self._found: dict[tuple[int, int], tuple[Problem, ...]] = {}
+        self._work = 0
         self._parts: dict[int, list[Json]] = {}  # taken apart once, so that parts have identities too
         self._kept: list[Json] = []  # what is known by its identity has to stay alive
 
@@ -59,9 +60,7 @@ class _Comparison:
         """The problems of one pair of schemas, at a path in the reader's."""
         pair = (id(reader), id(writer))
         if pair not in self._found:
-            if len(self._found) > COMPARISONS:
-                msg = f"schemas are too large to compare: more than {COMPARISONS} pairs of parts"
-                raise InvalidSchema(msg)
+            self._spend(1)
             self._kept += (reader, writer)
             self._found[pair] = ()
             self._found[pair] = tuple(self._differences(reader, writer, path))
@@ -80,6 +79,13 @@ class _Comparison:
             yield from _fewest([*whole, *(self.compare(reader, each, path) for each in given)])
         else:
             yield from self._single(asked[0], given[0], path)
+
+    def _spend(self, work: int) -> None:
+        """Count work, and give up when it is too much."""
+        self._work += work
+        if self._work > COMPARISONS:
+            msg = f"schemas are too large to compare: more than {COMPARISONS} pairs of parts"
+            raise InvalidSchema(msg)
 
     def _conjuncts(self, schema: Json) -> list[Json]:
         if id(schema) not in self._parts:
@@ -114,6 +120,7 @@ class _Comparison:
 
     def _assertions(self, reader: Json, writer: Json, path: str) -> Iterator[Problem]:
         """Compare what two schemas without unions say about values."""
+        self._spend(len(_listed(reader) or ()) + len(_listed(writer) or ()))
         yield from _values(reader, writer, path)
         types = _types(writer)
         missing = types - _types(reader) - ({"integer"} if "number" in _types(reader) else set())
@@ -247,18 +254,17 @@ def _values(reader: Json, writer: Json, path: str) -> Iterator[Problem]:
     texts = {write_json(value) for value in allowed}
     others = None if written is None else [text for text in map(write_json, written) if text not in texts]
     if others is None or others:
-        found = "other values" if others is None else ", ".join(others)
-        reason = f"{found} may be written, only {', '.join(sorted(texts))} is read"
-        yield Problem("ENUM_ARRAY_NARROWED", path, reason, ", ".join(sorted(texts)), found)
+        found, read = "other values" if others is None else _shown(written), _shown(allowed)
+        yield Problem("ENUM_ARRAY_NARROWED", path, f"{found} may be written, only {read} is read", read, found)
 
 
 def _required(reader: Json, writer: Json, path: str) -> Iterator[Problem]:
-    properties = reader.get("properties", {})
+    properties, there = reader.get("properties", {}), frozenset(writer.get("required", ()))
     for name in reader.get("required", ()):
         read = properties.get(name, True)
-        if name not in writer.get("required", ()) and not (isinstance(read, dict) and "default" in read):
+        if name not in there and not (isinstance(read, dict) and "default" in read):
             reason = f"property {name!r} is required without a default, and may be missing in what was written"
-            yield Problem("REQUIRED_ATTRIBUTE_ADDED", path, reason, name, ", ".join(writer.get("required", ())))
+            yield Problem("REQUIRED_ATTRIBUTE_ADDED", path, reason, name, "")
 
 
 def _tuple(schema: Json) -> tuple[list[Json], Json]:

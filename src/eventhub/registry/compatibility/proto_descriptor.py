@@ -123,6 +123,9 @@ def _parts(data: bytes) -> Iterator[Part]:
     while at < len(data):
         tag, at = _varint(data, at)
         number, wire = tag >> 3, tag & 7
+        if not number:
+            msg = "a field has the number 0"
+            raise ValueError(msg)
         if wire == 0:
             value, at = _varint(data, at)
             yield number, value

@@ -17,11 +17,11 @@ from eventhub.registry.compatibility.proto_model import SCALARS, Enum, Field, Me
 
 _WORD: Final = re.compile(
     r"""\s+|//[^\n]*|/\*.*?\*/
-    |(?P<word>\.?[A-Za-z_][\w.]*|-?[0-9][\w.+-]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[][{}()<>;=,:+/-])""",
+    |(?P<word>\.?[A-Za-z_][\w.]*|-?[0-9][\w.+-]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[][{}()<>;=,:+-])""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")  # the text of a file has a semicolon or a brace
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")  # the text of a file has a semicolon or a brace
 _LABELS: Final = frozenset({"optional", "required", "repeated"})
 _SKIPPED: Final = frozenset({"option", "reserved", "extensions"})
 
@@ -40,7 +40,7 @@ def parse_protobuf(text: str, documents: Mapping[str, str]) -> ProtoFile:
 
 
 def _parsed(text: str) -> ProtoFile:
-    return read_descriptor(text) if _BASE64.fullmatch(text) else parse_proto(text)
+    return read_descriptor(text) if _BASE64.fullmatch(text.strip()) else parse_proto(text)
 
 
 def parse_proto(text: str) -> ProtoFile:
