@@ -17,6 +17,7 @@
           PublishRefused          the broker will never take this record
           AuthorizationFailed     the broker took or never gave a right
           OffsetOutOfRange        the offset asked for is no longer, or not yet, in the log
+          RecordUnreadable        the client cannot take a record apart
           CommitFailed            the group has moved on; the records will be delivered again
         RegistryError
           SchemaNotFound          the registry does not know the schema (yet)
@@ -158,6 +159,10 @@ class OffsetOutOfRange(BrokerError):
         places = ", ".join(f"{tp.topic}[{tp.partition}]@{offset}" for tp, offset in positions.items())
         super().__init__(f"offset out of range: {places}")
         self.positions = positions
+
+
+class RecordUnreadable(BrokerError):
+    """The client cannot take a record of the asked partitions apart; nothing of the poll was delivered."""
 
 
 class CommitFailed(BrokerError):

@@ -112,6 +112,8 @@ class Consumer(Protocol):
         Raises:
             OffsetOutOfRange: If positions are not in the log; the caller seeks and polls again.
             AuthorizationFailed: If a right is missing; the caller backs off.
+            RecordUnreadable: If the client cannot take a record apart; positions are lost, so the caller
+                seeks, and polls partition by partition to find it.
             BrokerError: If the client cannot go on.
         """
         ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from eventhub.errors import BrokerError, CommitFailed
+from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
 from eventhub.record import TopicPartition
 from eventhub.runtime.hooks import tell
 from eventhub.runtime.offset_map import decode_map
@@ -136,6 +136,7 @@ class Assignment:
             for tp, partition in self.partitions.items()
             if not partition.draining
             and not partition.crowded
+            and not partition.unreadable
             and partition.position - partition.offsets.committable < span
         ]
 
@@ -153,6 +154,24 @@ class Assignment:
         """Put the client back to our own positions, after records were thrown away."""
         for tp, partition in self.partitions.items():
             self._speaking().seek(tp, partition.position)
+
+    async def isolate_unreadable(self) -> None:
+        """Find the partitions that hold a record that the client cannot take apart, and let the others go on.
+
+        Such a partition stands still, loudly: going past the record would lose it, and others of its batch.
+        """
+        self.seek_again()
+        for tp in self.askable():
+            try:
+                await self._speaking().poll([tp], max_records=self._options.max_poll_records, timeout=0.1)
+            except RecordUnreadable as error:
+                partition = self.partitions[tp]
+                partition.unreadable = True
+                log.error(  # noqa: TRY400 - the client's traceback says nothing more
+                    "eventhub.partition_unreadable",
+                    **_place(tp), group=self._group, offset=partition.position, error=str(error),
+                )  # fmt: skip
+        self.seek_again()
 
     async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Go on at the nearest offset that the log still holds.

@@ -35,6 +35,8 @@ class Snapshot:
     """Records of those keys."""
     head_age: float = 0.0
     """Of the longest record under way."""
+    unreadable: int = 0
+    """Partitions that stand still, since the client cannot take one of their records apart."""
     lag: int = 0
     """Records that the owned partitions hold beyond the last one fetched, as of the last fetch."""
     uncommitted: int = 0
@@ -73,6 +75,8 @@ def health(snapshot: Snapshot, patience: Patience) -> Health:
         problems.append(f"a record is under way for {snapshot.head_age:.0f} s")
     if snapshot.breaker is not BreakerState.CLOSED:
         problems.append("handlers are held back, since many keys fail")
+    if snapshot.unreadable:
+        problems.append(f"{snapshot.unreadable} partitions hold a record that the client cannot take apart")
     if snapshot.commits_failed:
         problems.append(f"the last {snapshot.commits_failed} commits failed")
     return Health(live, ready=live and snapshot.joined, problems=tuple(problems), detail=snapshot)

@@ -50,6 +50,8 @@ class Partition:
     """The offset at which that ends."""
     killer: int | None = None
     """The offset of the record that was tried alone when the last process died, or None."""
+    unreadable: bool = False
+    """Whether it holds a record that the client cannot take apart, so that it stands still."""
     crowded: bool = False
     """Whether what is finished beyond the commit hardly fits its metadata, so that nothing more is fetched."""
 

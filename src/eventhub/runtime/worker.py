@@ -17,6 +17,7 @@ from eventhub.errors import (
     BrokerError,
     CrashPoison,
     OffsetOutOfRange,
+    RecordUnreadable,
 )
 from eventhub.event import Event, is_tombstone
 from eventhub.handler import Context
@@ -173,6 +174,9 @@ class Worker:
                 error.retriable = False  # the next consumer would meet the same
                 raise
             await self.assignment.reset(error.positions)
+            return {}
+        except RecordUnreadable:
+            await self.assignment.isolate_unreadable()
             return {}
         except AuthorizationFailed as error:
             if error.resource != "topic":  # the client never heals from a lost group right
@@ -345,6 +349,7 @@ class Worker:
             parked_keys=lanes.parked_keys,
             parked_records=lanes.parked_records,
             head_age=max((now - lane.since for lane in lanes.lanes), default=0.0),
+            unreadable=sum(partition.unreadable for partition in partitions),
             lag=self.assignment.lag(),
             uncommitted=sum(p.offsets.next - p.committed.offset for p in partitions if p.committed is not None),
             breaker=self.gate.state,

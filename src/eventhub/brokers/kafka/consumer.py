@@ -21,7 +21,7 @@ from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListe
 from eventhub.brokers.kafka.admin import KafkaAdmin
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
-from eventhub.errors import BrokerError, CommitFailed
+from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 
 log = structlog.get_logger()
@@ -130,6 +130,7 @@ class KafkaConsumer:
         Raises:
             OffsetOutOfRange: If positions are not in the log.
             AuthorizationFailed: If a right is missing.
+            RecordUnreadable: If a record has a header whose name is no UTF-8.
             BrokerError: If the client cannot go on.
         """
         client = self._connected()
@@ -144,10 +145,14 @@ class KafkaConsumer:
             return {}
         with translated(f"reading as group {self._group}"):
             self._raise_kept_error()
-            taken: Mapping[ClientPartition, list[Any]] = await self._take(client, asked, max_records)
-            if not taken:
-                share = -(-max_records // len(asked))
-                taken = await self._wait_for_data(client, asked, max_records=share, timeout=timeout)
+            try:
+                taken: Mapping[ClientPartition, list[Any]] = await self._take(client, asked, max_records)
+                if not taken:
+                    share = -(-max_records // len(asked))
+                    taken = await self._wait_for_data(client, asked, max_records=share, timeout=timeout)
+            except UnicodeDecodeError as error:  # Kafka takes any bytes as a header's name, the client only UTF-8
+                msg = f"group {self._group}: a record has a header whose name is no UTF-8"
+                raise RecordUnreadable(msg) from error
         return {TopicPartition(*partition): _records(records) for partition, records in taken.items()}
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
