@@ -214,6 +214,20 @@ async def test_level_of_the_subject_decides_the_explanation(app: EmbeddedRegistr
     assert not none
 
 
+async def test_subjects_are_listed_by_prefix() -> None:
+    """Whether the server filters or not, only those that were asked for are listed."""
+    app = EmbeddedRegistry()
+    for subject in ("b", "a2", "a1"):
+        await register(app, subject, record())
+
+    assert ["a1", "a2", "b"] == await embedded_registry(app).subjects()
+    assert ["a1", "a2"] == await embedded_registry(app).subjects("a")
+    assert ["a1"] == await _canned(200, ["b", "a1"]).subjects("a")
+    for status, body in ((200, {}), (200, [1]), (403, None)):
+        with pytest.raises(RegistryError, match="http://registry/subjects"):
+            await _canned(status, body).subjects()
+
+
 # --- warnings ---------------------------------------------------------------------------------------------------------
 
 

@@ -156,3 +156,13 @@ def unreadable(answer: Answer) -> RegistryError:
         f"{answer.message[:200] or 'nothing'}"
     )
     return RegistryError(text, retriable=False, status=answer.status, url=answer.url)
+
+
+def unreachable(url: str, limit: float, failures: Mapping[str, str]) -> RegistryError:
+    """The error when no address gave a proper answer in so many seconds, with what happened at each."""
+    each = "; ".join(f"{address}: {reason}" for address, reason in failures.items()) or url
+    text = (
+        f"schema registry gave no proper answer within {limit:g} s ({each}); "
+        "check that it runs, that the address is right, and that nothing on the way blocks it"
+    )
+    return RegistryError(text, url=url)

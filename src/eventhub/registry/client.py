@@ -18,7 +18,7 @@ import structlog
 from eventhub.clock import Clock, SystemClock
 from eventhub.errors import IncompatibleSchema, InvalidSchema, RegistryError
 from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
-from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreadable
+from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreachable, unreadable
 from eventhub.registry.auth import Basic, Bearer, Proof
 from eventhub.registry.base import Compatibility, RegisteredSchema, Schema, SchemaType
 from eventhub.registry.cache import Cache
@@ -186,6 +186,21 @@ class HttpSchemaRegistry:
         """
         return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{_part(guid)}"))
 
+    async def subjects(self, prefix: str = "") -> Sequence[str]:
+        """The subjects that begin so and are not deleted, in order.
+
+        Raises:
+            RegistryError: If there is no proper answer in time.
+        """
+        answer = await self._ask("GET", "/subjects", query={"subjectPrefix": prefix} if prefix else {})
+        if not answer.succeeded:
+            raise failure(answer)
+        match answer.json:
+            case [*subjects] if all(isinstance(subject, str) for subject in subjects):
+                return sorted(subject for subject in subjects if subject.startswith(prefix))  # not all servers filter
+            case _:
+                raise unreadable(answer)
+
     async def versions(self, subject: str) -> Sequence[RegisteredSchema]:
         """All versions of the subject that are not deleted, oldest first; empty for an unknown subject.
 
@@ -240,11 +255,15 @@ class HttpSchemaRegistry:
     async def _explain(self, subject: str, schema: Schema) -> Sequence[str]:
         """What our own checker says about a schema after all versions of a subject."""
         versions = await self.versions(subject)
-        level = await self._level(subject)
+        level = await self.level(subject)
         return await explain(level, schema, versions, self._version)
 
-    async def _level(self, subject: str) -> Compatibility:
-        """The level of a subject, or of the registry where it has none."""
+    async def level(self, subject: str) -> Compatibility:
+        """The compatibility level of a subject, or of the registry where it has none.
+
+        Raises:
+            RegistryError: If there is no proper answer in time.
+        """
         for path in (f"/config/{_part(subject)}", "/config"):
             answer = await self._ask("GET", path, query={"defaultToGlobal": "true"})
             match answer.json:
@@ -285,7 +304,7 @@ class HttpSchemaRegistry:
                         wait = max(wait, (answer and answer.retry_after) or 0.0)
                     await self._clock.sleep(wait)
         except TimeoutError:
-            raise self._unreachable(limit, failures) from None
+            raise unreachable(self.url, limit, failures) from None
         raise AssertionError  # pragma: no cover - the count never ends
 
     async def _try(
@@ -329,15 +348,6 @@ class HttpSchemaRegistry:
                     raise RegistryError(msg, retriable=False, status=response.status_code, url=url)
         wait = response.headers.get("retry-after", "")
         return Answer(url, request.method, response.status_code, bytes(body), float(wait) if wait.isdecimal() else None)
-
-    def _unreachable(self, limit: float, failures: Mapping[str, str]) -> RegistryError:
-        """The error when no address gave a proper answer in time."""
-        each = "; ".join(f"{url}: {reason}" for url, reason in failures.items()) or self.url
-        text = (
-            f"schema registry gave no proper answer within {limit:g} s ({each}); "
-            "check that it runs, that the address is right, and that nothing on the way blocks it"
-        )
-        return RegistryError(text, url=self.url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,7 @@ async def test_no_body_is_a_surprise(place: tuple[str, str], body: Any) -> None:
 
 def test_every_route_is_found_by_its_own_path() -> None:
     """The part that a route leaves open is handed over decoded."""
-    _, captured = find("GET", "/subjects/a%2Fb/versions/latest")
+    _, captured, context = find("GET", "/subjects/a%2Fb/versions/latest")
 
     assert ("a/b", "latest") == captured
+    assert "." == context

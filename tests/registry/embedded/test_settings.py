@@ -149,6 +149,25 @@ async def test_forwarded_schema_keeps_its_id(app: EmbeddedRegistry) -> None:
     assert 6 == await register(app, "s", record(a=("int", 0)))
 
 
+async def test_client_of_one_context_sees_no_other(app: EmbeddedRegistry) -> None:
+    """With a context in its URL a client has ids, subjects and settings of its own."""
+    await register(app, "s", record())
+    await register(app, "t", record(a="int"))
+    status, answer = await ask(app, "POST", "/contexts/.ctx/subjects/s/versions", {"schema": record(b="int")})
+    await ask(app, "PUT", "/contexts/.ctx/config", {"compatibility": "NONE"})
+    await ask(app, "PUT", "/contexts/.ctx/mode/s", {"mode": "READONLY"})
+
+    assert (200, 1) == (status, answer["id"])
+    assert (200, [":.ctx:s"]) == await ask(app, "GET", "/contexts/%3A.ctx%3A/subjects")
+    assert (200, []) == await ask(app, "GET", "/contexts/.ctx/subjects?subjectPrefix=x")
+    assert (200, ["s", "t"]) == await ask(app, "GET", "/contexts/.ctx/subjects?subjectPrefix=:.:")
+    assert record(b="int") == (await ask(app, "GET", "/contexts/.ctx/schemas/ids/1"))[1]["schema"]
+    assert 404 == (await ask(app, "GET", "/contexts/.ctx/schemas/ids/2"))[0]
+    assert (200, {"compatibilityLevel": "NONE"}) == await ask(app, "GET", "/config/%3A.ctx%3A")
+    assert (200, {"compatibilityLevel": "BACKWARD"}) == await ask(app, "GET", "/config")
+    assert 422 == (await ask(app, "POST", "/subjects/%3A.ctx%3As/versions", {"schema": record(c="int")}))[0]
+
+
 async def test_contexts_are_listed_and_deleted_when_empty(app: EmbeddedRegistry) -> None:
     """A context is there as long as it has subjects; an empty one loses its settings."""
     await register(app, "%3A.ctx%3As", record())

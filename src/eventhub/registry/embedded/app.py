@@ -83,11 +83,11 @@ class EmbeddedRegistry:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             self._admit(headers)
-            route, captured = find(scope["method"], _raw_path(scope))
+            route, captured, context = find(scope["method"], _raw_path(scope))
             _check_types(headers)
             query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
             body = await _read(receive) if scope["method"] in {"POST", "PUT"} else b""
-            answer = route(self.store, Request(captured, query, body))
+            answer = route(self.store, Request(captured, query, body, context))
         except OSError as error:  # the journal could not be written, so nothing was changed
             return 500, error_body(50001, f"Error in the backend data store: {error}")
         except Refused as refused:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from eventhub.registry.embedded.bodies import SchemaBody, read
 from eventhub.registry.embedded.refused import Refused
-from eventhub.registry.embedded.state import Subject, parse_subject
+from eventhub.registry.embedded.state import DEFAULT_CONTEXT, Subject, parse_subject
 from eventhub.registry.embedded.store import Proposal
 
 Row = TypeVar("Row")
@@ -26,6 +26,8 @@ class Request:
     """The parts of the path that the route leaves open."""
     query: Sequence[tuple[str, str]] = ()
     body: bytes = b""
+    context: str = DEFAULT_CONTEXT
+    """The context that subjects are in, unless they name one."""
 
     def text(self, name: str) -> str:
         """A parameter of the query, the last of its name; empty if it is not there."""
@@ -56,17 +58,21 @@ class Request:
     @property
     def subject(self) -> Subject:
         """The subject that the path begins with."""
-        text = self.captured[0]
-        subject = parse_subject(text)
+        text, subject = self.captured[0], self.place
         if not subject.name or subject.name in _FORBIDDEN or any(letter < " " or letter == "\x7f" for letter in text):
             raise Refused(42208, f"The specified subject '{text}' is not a valid.")
         return subject
 
     @property
     def place(self) -> Subject:
-        """The subject, or the whole context ``:.context:``, that a setting is for."""
-        subject = parse_subject(self.captured[0])
-        return self.subject if subject.name else subject
+        """The subject, or the whole context ``:.context:``, that the path begins with."""
+        text = self.captured[0]
+        return parse_subject(text) if text.startswith(":.") else Subject(self.context, text)
+
+    @property
+    def root(self) -> Subject:
+        """Where the settings of the whole context are kept."""
+        return Subject(self.context, "")
 
     @property
     def version(self) -> int | None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from eventhub.registry.embedded import schemas, settings, subjects
 from eventhub.registry.embedded.refused import Refused
 from eventhub.registry.embedded.request import Request
+from eventhub.registry.embedded.state import DEFAULT_CONTEXT
 from eventhub.registry.embedded.store import Store
 
 Route = Callable[[Store, Request], object]
@@ -73,19 +74,24 @@ _TABLE: Final[Mapping[str, Mapping[str, Route]]] = {
 _BY_PARTS: Final = [(tuple(path.strip("/").split("/")), methods) for path, methods in _TABLE.items()]
 
 
-def find(method: str, raw_path: str) -> tuple[Route, tuple[str, ...]]:
-    """The function for a path, still percent-encoded, and the parts that the route leaves open.
+def find(method: str, raw_path: str) -> tuple[Route, tuple[str, ...], str]:
+    """The function for a path, still percent-encoded, the parts that the route leaves open, and the context.
 
-    A subject may hold slashes, so the path is taken apart before it is decoded.
+    A subject may hold slashes, so the path is taken apart before it is decoded. Clients of one context have
+    ``/contexts/.ctx`` in their URL.
 
     Raises:
         Refused: 404 or 405 in Confluent's shape.
     """
     parts = tuple(raw_path.strip("/").split("/"))
+    context = DEFAULT_CONTEXT
+    if parts[0] == "contexts" and len(parts) > 2:  # noqa: PLR2004 - more than the context itself
+        context, parts = unquote(parts[1]).strip(":"), parts[2:]
     for pattern, methods in _BY_PARTS:
         if len(pattern) == len(parts) and all(want in {"*", part} for want, part in zip(pattern, parts, strict=True)):
             route = methods.get("GET" if method == "HEAD" else method)
             if route is None:
                 raise Refused(405, "HTTP 405 Method Not Allowed")
-            return route, tuple(unquote(part) for want, part in zip(pattern, parts, strict=True) if want == "*")
+            captured = tuple(unquote(part) for want, part in zip(pattern, parts, strict=True) if want == "*")
+            return route, captured, context
     raise Refused(404, "HTTP 404 Not Found")

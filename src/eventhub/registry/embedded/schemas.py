@@ -8,14 +8,14 @@ from eventhub.registry.embedded.refused import schema_not_found
 from eventhub.registry.embedded.request import Request
 from eventhub.registry.embedded.state import Version, parse_subject
 from eventhub.registry.embedded.store import Store
-from eventhub.registry.embedded.subjects import has_prefix
+from eventhub.registry.embedded.subjects import wanted
 
 
 def list_schemas(store: Store, request: Request) -> object:
     """GET /schemas."""
     found: list[Version] = []
     for subject in store.state.subjects():
-        if has_prefix(subject, request.text("subjectPrefix")):
+        if wanted(subject, request):
             versions = store.state.versions(subject, deleted=request.flag("deleted"))
             found += versions[-1:] if request.flag("latestOnly") else versions
     return [version_answer(store, version, request) for version in request.page(found)]
@@ -58,7 +58,8 @@ def _places(store: Store, request: Request) -> list[Version]:
     text = request.captured[0]
     places = []
     if text.isdecimal() and len(text) < 11:  # noqa: PLR2004 - more digits than an id has
-        places = store.state.places(parse_subject(request.text("subject")).context, int(text))
+        subject = request.text("subject")
+        places = store.state.places(parse_subject(subject).context if subject else request.context, int(text))
     if not places:
         raise schema_not_found(text)
     return places

@@ -9,32 +9,40 @@ from eventhub.registry.embedded.answers import Nothing
 from eventhub.registry.embedded.bodies import ConfigBody, ModeBody, read
 from eventhub.registry.embedded.refused import Refused, not_permitted, subject_not_found
 from eventhub.registry.embedded.request import Request
-from eventhub.registry.embedded.state import GLOBAL, Subject
+from eventhub.registry.embedded.state import Subject
 from eventhub.registry.embedded.store import Store
 
 MODES = frozenset({"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"})
 
 
-def get_config(store: Store, _: Request) -> object:
+def _setting_place(request: Request) -> Subject:
+    """What a setting is for: a whole context, or a subject, which has to be a valid one."""
+    return request.subject if request.place.name else request.place
+
+
+def get_config(store: Store, request: Request) -> object:
     """GET /config."""
-    return {"compatibilityLevel": store.level(GLOBAL).value, **(store.state.setting("config", GLOBAL) or {})}
+    return {
+        "compatibilityLevel": store.level(request.root).value,
+        **(store.state.setting("config", request.root) or {}),
+    }
 
 
 def put_config(store: Store, request: Request) -> object:
     """PUT /config."""
-    return _put_config(store, GLOBAL, request)
+    return _put_config(store, request.root, request)
 
 
-def delete_config(store: Store, _: Request) -> object:
+def delete_config(store: Store, request: Request) -> object:
     """DELETE /config."""
-    old = store.level(GLOBAL)
-    store.set("config", GLOBAL, None)
+    old = store.level(request.root)
+    store.set("config", request.root, None)
     return {"compatibilityLevel": old.value}
 
 
 def get_subject_config(store: Store, request: Request) -> object:
     """GET /config/{subject}."""
-    subject = request.place
+    subject = _setting_place(request)
     own = store.state.setting("config", subject)
     if own is None and not request.flag("defaultToGlobal"):
         message = f"Subject '{subject}' does not have subject-level compatibility configured"
@@ -44,7 +52,7 @@ def get_subject_config(store: Store, request: Request) -> object:
 
 def put_subject_config(store: Store, request: Request) -> object:
     """PUT /config/{subject}."""
-    return _put_config(store, request.place, request)
+    return _put_config(store, _setting_place(request), request)
 
 
 def _put_config(store: Store, subject: Subject, request: Request) -> object:
@@ -66,7 +74,7 @@ def _listed(names: Iterable[object]) -> str:
 
 def delete_subject_config(store: Store, request: Request) -> object:
     """DELETE /config/{subject}."""
-    subject = request.place
+    subject = _setting_place(request)
     own = store.state.setting("config", subject)
     if own is None:
         raise subject_not_found(str(subject))
@@ -75,26 +83,26 @@ def delete_subject_config(store: Store, request: Request) -> object:
     return {"compatibilityLevel": old.value, **own}
 
 
-def get_mode(store: Store, _: Request) -> object:
+def get_mode(store: Store, request: Request) -> object:
     """GET /mode."""
-    return {"mode": store.mode(GLOBAL)}
+    return {"mode": store.mode(request.root)}
 
 
 def put_mode(store: Store, request: Request) -> object:
     """PUT /mode."""
-    return _put_mode(store, GLOBAL, request)
+    return _put_mode(store, request.root, request)
 
 
-def delete_mode(store: Store, _: Request) -> object:
+def delete_mode(store: Store, request: Request) -> object:
     """DELETE /mode."""
-    old = store.mode(GLOBAL)
-    store.set("mode", GLOBAL, None)
+    old = store.mode(request.root)
+    store.set("mode", request.root, None)
     return {"mode": old}
 
 
 def get_subject_mode(store: Store, request: Request) -> object:
     """GET /mode/{subject}."""
-    subject = request.place
+    subject = _setting_place(request)
     if store.state.setting("mode", subject) is None and not request.flag("defaultToGlobal"):
         message = f"Subject '{subject}' does not have subject-level mode configured"
         raise Refused(40409, message)
@@ -103,7 +111,7 @@ def get_subject_mode(store: Store, request: Request) -> object:
 
 def put_subject_mode(store: Store, request: Request) -> object:
     """PUT /mode/{subject}."""
-    return _put_mode(store, request.place, request)
+    return _put_mode(store, _setting_place(request), request)
 
 
 def _put_mode(store: Store, subject: Subject, request: Request) -> object:
@@ -125,7 +133,7 @@ def _holds_schemas(store: Store, subject: Subject) -> bool:
 
 def delete_subject_mode(store: Store, request: Request) -> object:
     """DELETE /mode/{subject}."""
-    subject = request.place
+    subject = _setting_place(request)
     if store.state.setting("mode", subject) is None:
         raise subject_not_found(str(subject))
     old = store.mode(subject)

@@ -7,24 +7,31 @@ from collections.abc import Sequence
 from eventhub.registry.embedded.answers import Raw, version_answer
 from eventhub.registry.embedded.refused import Refused, read_only, subject_not_found, version_not_found
 from eventhub.registry.embedded.request import Request
-from eventhub.registry.embedded.state import State, Subject, Version
+from eventhub.registry.embedded.state import DEFAULT_CONTEXT, State, Subject, Version, parse_subject
 from eventhub.registry.embedded.store import Store
 
 
 def list_subjects(store: Store, request: Request) -> object:
     """GET /subjects."""
-    wanted = (subject for subject in store.state.subjects() if shown(store.state, subject, request))
-    return request.page([str(subject) for subject in wanted if has_prefix(subject, request.text("subjectPrefix"))])
+    shown = (subject for subject in store.state.subjects() if _is_shown(store.state, subject, request))
+    return request.page([str(subject) for subject in shown if wanted(subject, request)])
 
 
-def has_prefix(subject: Subject, prefix: str) -> bool:
-    """Whether a subject is asked for: ``:*:`` means every context, and so does no prefix at all."""
+def wanted(subject: Subject, request: Request) -> bool:
+    """Whether a subject is asked for by its prefix.
+
+    ``:*:`` means every context, and so does no prefix, unless the path names a context.
+    """
+    prefix = request.text("subjectPrefix")
+    if request.context != DEFAULT_CONTEXT and not prefix.startswith(":"):
+        return subject.context == request.context and subject.name.startswith(prefix)
     if not prefix or prefix.startswith(":*:"):
         return subject.name.startswith(prefix.removeprefix(":*:"))
-    return str(subject).startswith(prefix)
+    context, name = parse_subject(prefix)
+    return subject.context == context and subject.name.startswith(name)
 
 
-def shown(state: State, subject: Subject, request: Request) -> bool:
+def _is_shown(state: State, subject: Subject, request: Request) -> bool:
     """Whether a subject is asked for: the living ones, all with ``deleted``, the dead with ``deletedOnly``."""
     alive = bool(state.versions(subject))
     return not alive if request.flag("deletedOnly") else alive or request.flag("deleted")
