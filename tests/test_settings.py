@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from eventhub.errors import DeclarationError
-from eventhub.settings import Security, Settings
+from eventhub.settings import Security, Settings, read_settings
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +35,13 @@ def test_plain_credentials_over_an_open_connection_are_refused_unless_said_aloud
         Security(username="u", mechanism="PLAIN")
 
     assert not Security(username="u", mechanism="PLAIN", allow_plaintext_credentials=True).encrypted
+
+
+def test_variables_that_make_no_sense_are_named_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are in one error."""
+    monkeypatch.setenv("EVENTHUB_TLS", "perhaps")
+    monkeypatch.setenv("EVENTHUB_SCHEMA_GRACE", "soon")
+    with pytest.raises(DeclarationError, match=r"EVENTHUB_SCHEMA_GRACE: .+; EVENTHUB_TLS: Input should") as refused:
+        read_settings()
+
+    assert "perhaps" not in str(refused.value)

@@ -8,14 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
-from pydantic import ValidationError
 
 from eventhub.errors import DeclarationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.runtime.lanes import CANCEL_GRACE
 from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import suspended_at
-from eventhub.settings import Settings
+from eventhub.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from eventhub.service import Service
@@ -36,7 +35,7 @@ def run(*services: Service[Any], settings: Settings | None = None) -> NoReturn:
     """
     runner = asyncio.Runner()
     try:
-        runner.run(_serve(services, settings if settings is not None else _settings()))
+        runner.run(_serve(services, settings if settings is not None else read_settings()))
     except EventHubError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the last word of a process
         sys.exit(1)
@@ -57,19 +56,6 @@ async def _all_tasks_end() -> bool:
     for task in stay:
         log.error("eventhub.task_ignores_cancellation", suspended_at=suspended_at(task))
     return not stay
-
-
-def _settings() -> Settings:
-    """The settings in the environment.
-
-    Raises:
-        DeclarationError: Naming each variable that makes no sense, never its value.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = [f"EVENTHUB_{problem['loc'][0]}".upper() + f": {problem['msg']}" for problem in error.errors()]
-        raise DeclarationError("; ".join(wrong)) from None
 
 
 async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None:

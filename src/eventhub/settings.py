@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventhub.errors import DeclarationError
@@ -87,3 +87,16 @@ class Settings(BaseSettings):
             key_file=self.key_file,
             allow_plaintext_credentials=self.allow_plaintext_credentials,
         )
+
+
+def read_settings() -> Settings:
+    """The settings in the environment.
+
+    Raises:
+        DeclarationError: Naming each variable that makes no sense, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"EVENTHUB_{problem['loc'][0]}".upper() + f": {problem['msg']}" for problem in error.errors()]
+        raise DeclarationError("; ".join(wrong)) from None

@@ -1,7 +1,8 @@
-"""The command line: ``eventhub run``, ``registry``, ``outbox`` and ``relay``; one module a command."""
+"""The command line: ``eventhub run``, ``registry``, ``outbox``, ``relay``, ``dead-letters``; one module a command."""
 
 import typer
 
+from eventhub.cli.dead_letters import dead_letters
 from eventhub.cli.outbox import outbox
 from eventhub.cli.registry import registry
 from eventhub.cli.relay import relay
@@ -17,5 +18,6 @@ app.command()(run)
 app.command()(registry)
 app.command()(relay)
 app.add_typer(outbox)
+app.add_typer(dead_letters)
 
 __all__ = ["app"]

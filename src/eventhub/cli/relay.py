@@ -13,7 +13,7 @@ from eventhub.brokers.kafka import KafkaBroker
 from eventhub.cli.stores import Dsn, Prefix, Schema, opened_store
 from eventhub.errors import EventHubError
 from eventhub.outbox.relay import Relay
-from eventhub.settings import Settings
+from eventhub.settings import read_settings
 
 
 def relay(
@@ -33,7 +33,7 @@ def relay(
 
 
 async def _relay(dsn: str, url: str | None, prefix: str, schema: str | None) -> None:
-    settings = Settings()
+    settings = read_settings()
     broker = KafkaBroker(url if url is not None else settings.broker, security=settings.security)
     await broker.start()
     producer = broker.producer()

@@ -158,6 +158,14 @@ def read_dead_letter(record: Record) -> DeadLetter:
     )
 
 
+def date_text(seconds: float | None) -> str | None:
+    """A time as text, or None if it is no date: producers choose the timestamps of their records."""
+    try:
+        return None if seconds is None else time_text(seconds)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def error_name(error: BaseException) -> str:
     """The qualified name of an error's class."""
     kind = type(error)
@@ -214,12 +222,12 @@ def _failure_headers(reason: Reason, origin: Origin) -> dict[str, bytes]:
         names.ORIGIN_TOPIC: origin.topic,
         names.ORIGIN_PARTITION: str(origin.partition),
         names.ORIGIN_OFFSET: str(origin.offset),
-        names.ORIGIN_TIMESTAMP: _date(origin.timestamp),
+        names.ORIGIN_TIMESTAMP: date_text(origin.timestamp),
         names.ORIGIN_GROUP: reason.group,
         names.HANDLER: reason.handler,
         names.ATTEMPT: str(reason.attempt),
-        names.FIRST_FAILURE_AT: _date(reason.first_failure_at),
-        names.FAILED_AT: _date(reason.failed_at),
+        names.FIRST_FAILURE_AT: date_text(reason.first_failure_at),
+        names.FAILED_AT: date_text(reason.failed_at),
         names.ERROR_STAGE: reason.stage,
         names.ERROR_TYPE: error_name(reason.error),
         names.ERROR_MESSAGE: error_message(reason.error),
@@ -265,14 +273,6 @@ def _size_bytes(letter: ProducerRecord) -> int:
         + len(letter.value or b"")
         + sum(_HEADER_BYTES + len(name.encode()) + len(value or b"") for name, value in letter.headers)
     )
-
-
-def _date(seconds: float | None) -> str | None:
-    """A time as text, or None if it is no date: producers choose the timestamps of their records."""
-    try:
-        return None if seconds is None else time_text(seconds)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _cut(text: str, limit_bytes: int) -> bytes:
