@@ -31,7 +31,8 @@ def counterpart(written: AvroType, wanted: AvroType | None) -> AvroType | None:
         return wanted if type(wanted) is type(written) else None
     same = [branch for branch in wanted.branches if type(branch) is type(written)]
     if isinstance(written, Primitive):
-        return next((branch for branch in same if branch.kind == written.kind), None)  # type: ignore[union-attr]
+        fitting = [branch for branch in same if _rank(written, branch) < _NEVER]
+        return min(fitting, key=partial(_rank, written), default=None)
     if isinstance(written, (Record, Enumeration)):
         name = simple_name(written.name)
         for branch in same:
@@ -39,6 +40,20 @@ def counterpart(written: AvroType, wanted: AvroType | None) -> AvroType | None:
                 return branch
         return same[0] if len(same) == 1 else None
     return same[0] if same else None
+
+
+_NEVER = 3
+_WIDER = {"int": ("long", "float", "double"), "long": ("float", "double"), "float": ("double",), "string": ("bytes",)}
+
+
+def _rank(written: Primitive, wanted: AvroType) -> int:
+    """How well a branch suits what was written: its like, a wider type, or its kind with another meaning."""
+    if not isinstance(wanted, Primitive):
+        return _NEVER
+    if wanted.kind == written.kind:
+        return 0 if wanted.logical == written.logical or wanted.kind == "string" else 2
+    is_wider = wanted.kind in _WIDER.get(written.kind, ()) and not (written.logical or wanted.logical)
+    return 1 if is_wider else _NEVER
 
 
 def meaning(written: Primitive, wanted: AvroType | None) -> Logical | None:

@@ -8,6 +8,7 @@ that do not know it see a long.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -40,6 +41,7 @@ _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local-timestamp counts fro
 _EPOCH_DAY = 719163  # date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
+_MAX_FLOAT32 = (2 - 2**-24) * 2**127  # half a step above the largest; rounds to infinity
 _DAY_MICROS = 24 * 60 * 60 * 1_000_000
 EXACT = Context(prec=2 * MAX_PRECISION, Emax=MAX_EMAX, Emin=MIN_EMIN)  # rounds nothing that is allowed
 MAX_DECIMAL_BYTES = 512  # 1000 digits take 416; some writers pad
@@ -101,6 +103,15 @@ def write_float(value: object) -> float:
     except OverflowError as error:
         msg = "int is too large for a float"
         raise Misfit(msg) from error
+
+
+def write_float32(value: object) -> float:
+    """A float that four bytes can hold, if not to the last digit."""
+    number = write_float(value)
+    if math.isfinite(number) and abs(number) > _MAX_FLOAT32:
+        msg = "float needs more than 32 bits"
+        raise Misfit(msg)
+    return number
 
 
 def write_boolean(value: object) -> bool:
@@ -328,7 +339,7 @@ _PLAIN_WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "boolean": write_boolean,
     "int": partial(write_integer, bounds=INT),
     "long": write_integer,
-    "float": write_float,
+    "float": write_float32,
     "double": write_float,
     "string": write_text,
     "bytes": write_bytes,
