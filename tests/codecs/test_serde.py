@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,7 +15,7 @@ from eventhub.codecs.serde import SchemaUnresolved, Serde
 from eventhub.errors import DeclarationError, DecodeError, IncompatibleSchema, SchemaMismatch, SchemaNotFound
 from eventhub.event import Event, SubjectName
 from eventhub.record import Record
-from eventhub.registry.base import RegisteredSchema, Schema
+from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.client import embedded_registry
 
 
@@ -261,3 +263,119 @@ async def test_values_that_the_class_refuses_are_a_mismatch() -> None:
 
     with pytest.raises(SchemaMismatch, match=r"OrderCreated\.quantity: Field required"):
         reader.decode(record(bytes.fromhex("00 00000001 06 6f2d31")))
+
+
+LINE = avro("shop.Line", sku="string", size="shop.Size")
+SIZE = Schema('{"type":"enum","name":"Size","namespace":"shop","symbols":["S","L"]}')
+
+
+class Basket(Event, topic="baskets"):
+    """An order whose writer keeps its parts under subjects of their own."""
+
+    lines: list[dict[str, str]]
+    size: str
+
+
+async def registry_of_parts() -> SchemaRegistry:
+    """A registry in which a schema leans on another, and that on a third."""
+    registry = embedded_registry()
+    await registry.register("size", SIZE)
+    await registry.register("line", replace(LINE, references=(Reference("shop.Size", "size", 1),)))
+    basket = Schema(
+        '{"type":"record","name":"Basket","namespace":"shop","fields":['
+        '{"name":"lines","type":{"type":"array","items":"Line"}},{"name":"size","type":"Size"}]}',
+        references=(Reference("shop.Line", "line", 1), Reference("shop.Size", "size", 1)),
+    )
+    await registry.register("baskets-value", basket)
+    return registry
+
+
+async def test_schemas_of_several_subjects_are_read_as_one() -> None:
+    """Whether they are known at start, or met later."""
+    registry = await registry_of_parts()
+    schema_id = (await registry.versions("baskets-value"))[0].id
+    value = b"\x00" + schema_id.to_bytes(4, "big") + bytes.fromhex("02 06746561 02 00 00")
+    expected = Basket(lines=[{"sku": "tea", "size": "L"}], size="S")
+    late = Serde(registry, auto_register=True).reader([Basket])
+    await late.resolve(record(value, "baskets"))
+
+    assert expected == late.decode(record(value, "baskets"))
+
+
+async def test_a_schema_that_leans_on_nothing_is_an_error_of_the_record() -> None:
+    """It names what is missing."""
+
+    class Leaning(Registry):
+        """A registry that lost a part."""
+
+        async def schema(self, schema_id: int) -> Schema:
+            """Return a schema whose reference leads nowhere."""
+            del schema_id
+            return replace(LINE, references=(Reference("shop.Size", "gone", 1),))
+
+    with pytest.raises(DecodeError, match=r"speaks of 'shop\.Size', which it does not define"):
+        await Serde(Leaning(), auto_register=True).reader([OrderCreated]).resolve(record(b"\x00\x00\x00\x00\x01"))
+
+
+async def test_what_no_format_can_write_is_said_before_anything_is_registered() -> None:
+    """All classes at once, each with its field."""
+
+    class One(Event, topic="one"):
+        """A field without a place."""
+
+        a: Any
+
+    class Two(Event, topic="two"):
+        """Another."""
+
+        b: list  # type: ignore[type-arg]
+
+    registry = Registry()
+
+    with pytest.raises(DeclarationError, match=r"(?s)One\.a: Any has no place.*Two\.b: list has no place"):
+        await prepared(registry, OrderCreated, One, Two)
+    assert [] == registry.asked
+
+
+async def test_a_format_without_a_codec_is_refused() -> None:
+    """A hub may be told to know fewer formats."""
+    serde = Serde(Registry(), auto_register=True, codecs={})
+
+    with pytest.raises(DeclarationError, match="OrderCreated: there is no codec for format 'avro'"):
+        await serde.prepare(writes=[OrderCreated])
+
+
+async def test_a_record_of_a_format_without_a_codec_is_an_error_of_the_record() -> None:
+    """Protobuf is an extra that this reader did not ask for; the service starts, since no such record may come."""
+    registry = embedded_registry()
+    await registry.register("orders-value", Schema('syntax = "proto3"; message A {}', SchemaType.PROTOBUF))
+    serde = Serde(registry, auto_register=True)
+    await serde.prepare(writes=[], reads=[OrderCreated])
+    reader = serde.reader([OrderCreated])
+
+    with pytest.raises(DecodeError, match="schema is PROTOBUF, for which there is no codec"):
+        await reader.resolve(record(b"\x00\x00\x00\x00\x01\x00"))
+
+
+async def test_a_topic_that_nobody_declared_is_an_error_and_no_silence() -> None:
+    """None means another event type of a topic that is read."""
+    registry = Registry()
+    serde = await prepared(registry, OrderCreated)
+    value = serde.encode(OrderCreated(order_id="o-1", quantity=2))
+
+    with pytest.raises(DecodeError, match="no event is read from topic 'else'; read are orders"):
+        await serde.reader([OrderCreated]).resolve(record(value, "else"))
+
+
+@pytest.mark.slow
+async def test_hostile_schema_ids_do_not_fill_the_memory() -> None:
+    """The oldest decoders make room."""
+    registry = Registry()
+    serde = await prepared(registry, OrderCreated)
+    reader = serde.reader([OrderCreated])
+    schema = AvroCodec().schema(OrderConfirmed)
+
+    for schema_id in range(2, 1010):
+        reader.compile("orders", b"\x00" + schema_id.to_bytes(4, "big"), schema)
+
+    assert 1000 == len(reader._decoders)

@@ -7,11 +7,14 @@ classes, ``Reader.resolve`` for a schema id never met. ``encode`` and ``decode``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from eventhub.codecs import wire
 from eventhub.codecs.avro import AvroCodec
+from eventhub.codecs.avro.references import made_whole
 from eventhub.codecs.base import Codec
 from eventhub.codecs.json_schema import JsonSchemaCodec
 from eventhub.codecs.upcast import ByVersion, Upcast, applies, by_version
@@ -38,6 +41,7 @@ _FORMATS = {
     SchemaType.JSON: Format.JSON_SCHEMA,
     SchemaType.PROTOBUF: Format.PROTOBUF,
 }
+_MAX_REFERENCES = 256  # definitions that one schema may lean on, as in the embedded registry
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
@@ -128,7 +132,8 @@ class Serde:
         reader = Reader(self._registry, self._codecs, events, by_version(upcasts))
         for event in events:
             for version in self._known.get(event_info(event).subject_name, {}).values():
-                reader.compile(event_info(event).topic, wire.prefix(version.id), version.schema, version.version)
+                with suppress(DecodeError):  # is met again by the first record that names the schema, if any does
+                    reader.compile(event_info(event).topic, wire.prefix(version.id), version.schema, version.version)
         return reader
 
     async def _prepare_write(self, event: type[Event], schema: Schema, problems: _Problems) -> None:
@@ -154,7 +159,8 @@ class Serde:
     async def _prepare_read(self, event: type[Event], upcasts: ByVersion, problems: _Problems) -> None:
         subject = event_info(event).subject_name
         found = len(problems.incompatible)
-        for version in await self._registry.versions(subject):
+        for registered in await self._registry.versions(subject):
+            version = replace(registered, schema=await _whole(self._registry, registered.schema))
             self._learn(version)
             if _FORMATS[version.schema.type] not in self._codecs:
                 continue
@@ -242,8 +248,8 @@ class Reader:
                 schema = await self._registry.schema(named)
             else:
                 schema = await self._registry.schema_by_guid(str(named))
-            version = await self._version(record.topic, named)
-            self.compile(record.topic, value[:5] if header is None else header, schema, version)
+            whole, version = await _whole(self._registry, schema), await self._version(record.topic, named)
+            self.compile(record.topic, value[:5] if header is None else header, whole, version)
         except RecordError as error:
             error.record = record
             raise
@@ -323,6 +329,25 @@ def _protobuf(event: type[Event]) -> Codec:
         msg = f"{event.__name__}: Protobuf needs an extra: pip install 'eventhub[protobuf]'"
         raise DeclarationError(msg) from error
     return ProtobufCodec()
+
+
+async def _whole(registry: SchemaRegistry, schema: Schema) -> Schema:
+    """A schema with the definitions of other subjects that it refers to; one that makes no sense stays as it is."""
+    if schema.type is not SchemaType.AVRO or not schema.references:
+        return schema
+    definitions: dict[str, str] = {}
+    pending = list(schema.references)
+    while pending and len(definitions) < _MAX_REFERENCES:
+        reference = pending.pop()
+        if reference.name not in definitions:
+            versions = await registry.versions(reference.subject)
+            for found in (version.schema for version in versions if version.version == reference.version):
+                definitions[reference.name] = found.text
+                pending += found.references
+    try:
+        return Schema(made_whole(schema.text, definitions))
+    except InvalidSchema:
+        return schema  # whoever parses it says what is wrong
 
 
 def _schema_header(record: Record) -> bytes | None:
