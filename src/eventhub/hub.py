@@ -82,7 +82,7 @@ class Hub:
         if registry is None and not local:
             msg = 'a hub needs a Schema Registry: registry="http://localhost:8081"; "eventhub registry" serves one'
             raise DeclarationError(msg)
-        if embedded and isinstance(broker, str) and not local:
+        if embedded and not local and isinstance(broker, (str, KafkaBroker)):
             msg = (
                 'registry="embedded" lives in one process, but processes on Kafka need one that they share, or one id '
                 'would mean two schemas; serve it with "eventhub registry" and pass its URL'

@@ -277,3 +277,26 @@ async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
     watching.cancel()
 
     assert turns > 10
+
+
+async def test_whoever_hurries_ends_the_grace() -> None:
+    """A handler that swallows its cancellation does not hold up the end for the whole grace."""
+    gate = asyncio.Event()
+
+    async def process(_: Record, __: Partition) -> None:
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                continue
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("a"))])
+    await until(lambda: made.running == 1)
+    asyncio.get_running_loop().call_soon(made.hurry)
+    async with asyncio.timeout(10):
+        await made.drain([owned], grace=3600.0)
+    gate.set()
+
+    assert owned.closed
+    assert 0 == owned.offsets.committable

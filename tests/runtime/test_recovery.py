@@ -9,7 +9,9 @@ from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.registry.base import RegisteredSchema, Schema
 from eventhub.registry.client import embedded_registry
 from eventhub.registry.embedded.app import EmbeddedRegistry
+from eventhub.testing import running
 from eventhub.testing.waiting import until
+from tests.events import OrderCreated
 from tests.runtime.storm import Hurried, StormyShop
 
 
@@ -104,3 +106,32 @@ async def test_while_the_registry_is_away_records_wait_and_known_schemas_are_rea
 
     assert ["known", "known too", "new"] == seen
     assert [] == [*broker.records("orders.listener.dlt")]
+
+
+class Evil(Exception):
+    """An error that cannot be looked at."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """Fail whoever asks."""
+        raise RuntimeError
+
+
+async def test_an_error_that_cannot_be_looked_at_is_given_up_like_any_other() -> None:
+    """The service goes on with the next record."""
+    seen = []
+
+    @subscribe(OrderCreated, retry=Retry(attempts=1))
+    async def handle(order: OrderCreated) -> None:
+        if order.order_id == "o-1":
+            raise Evil
+        seen.append(order.order_id)
+
+    service = Service("inventory", [handle])
+    async with running(service) as hub:
+        await hub.publish(OrderCreated(order_id="o-1"))
+        await hub.publish(OrderCreated(order_id="o-2"))
+        letters = await hub.dead_letters(OrderCreated, service)
+
+    assert ["o-2"] == seen
+    assert 1 == len(letters)

@@ -167,14 +167,12 @@ class Assignment:
             except RecordUnreadable as error:
                 partition = self.partitions[tp]
                 partition.unreadable = True
-                log.error(  # noqa: TRY400 - the client's traceback says nothing more
-                    "eventhub.partition_unreadable",
-                    **_place(tp), group=self._group, offset=partition.position, error=str(error),
-                )  # fmt: skip
+                facts = {**_place(tp), "group": self._group, "offset": partition.position, "error": str(error)}
+                log.error("eventhub.partition_unreadable", **facts)  # noqa: TRY400 - a traceback says nothing more
         self.seek_again()
 
     async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
-        """Go on at the nearest offset that the log still holds.
+        """Go on at the first record that the log still holds; a position past its end may mean another log.
 
         Raises:
             BrokerError: If the broker does not say what it holds.
@@ -183,17 +181,17 @@ class Assignment:
         ranges = await self._speaking().offsets(mine)
         for tp in mine:
             held, asked = ranges[tp], self.partitions[tp].position
-            nearest = held.beginning if asked < held.beginning else min(asked, held.end)
+            first = asked if held.beginning <= asked <= held.end else held.beginning
             log.warning(
                 "eventhub.offset_reset",
                 group=self._group,
                 topic=tp.topic,
                 partition=tp.partition,
                 asked=asked,
-                offset=nearest,
+                offset=first,
             )
-            self.partitions[tp].position = nearest
-            self._speaking().seek(tp, nearest)
+            self.partitions[tp].position = first
+            self._speaking().seek(tp, first)
 
     def lag(self) -> int:
         """How many offsets the owned partitions hold beyond the last record fetched, as of the last fetch."""

@@ -22,6 +22,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 from eventhub.runtime.burst import items, size
+from eventhub.runtime.grace import still_running
 from eventhub.runtime.partition import Lane, Partition
 from eventhub.runtime.places import Places
 
@@ -69,6 +70,7 @@ class Lanes:
         self._room = asyncio.Event()
         self._wanted: int | None = None  # the number of records in flight at which somebody wants to be woken
         self._stopped = False
+        self._hurried = asyncio.Event()
         self.failure: BaseException | None = None
         """Why the lanes broke down, or None; a bug, since ``process`` answers for its errors."""
         self.in_flight = 0
@@ -161,14 +163,16 @@ class Lanes:
             self._forget_queue(lane)
             if not lane.placed and lane.task is not None:
                 lane.task.cancel()
-        running = [lane.task for lane in mine if lane.task is not None]
-        late = (await asyncio.wait(running, timeout=grace))[1] if running else set()
+        late = await still_running([lane.task for lane in mine if lane.task is not None], grace, self._hurried)
         for task in late:
             task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=CANCEL_GRACE)
+        await still_running(late, CANCEL_GRACE, asyncio.Event())
         for partition in partitions:
             partition.closed = True
+
+    def hurry(self) -> None:
+        """Grant no grace any more, neither to what is being drained nor to what will be."""
+        self._hurried.set()
 
     def adopt(self, partition: Partition) -> None:
         """Let keys of a new partition wait for handlers of its predecessor that swallowed their cancellation."""

@@ -10,7 +10,7 @@ import structlog
 
 from eventhub.brokers.base import RECORD_BYTES
 from eventhub.codecs.serde import SchemaUnresolved
-from eventhub.errors import EventHubError, PublishRefused
+from eventhub.errors import EventHubError, HandlerFault, PublishRefused
 from eventhub.retry import Exhausted, Fate, Retry, backoff
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.dead_letter import dead_letter
@@ -59,6 +59,19 @@ class Recovery:
         self._counters = counters
 
     async def recover(
+        self, record: Record, partition: Partition, plan: Plan | None, error: BaseException, attempts: Attempts | None
+    ) -> Attempts | None:
+        """Recover from an error, whatever it is; one that cannot even be looked at is given up as a fault.
+
+        See ``_recover`` for arguments and result.
+        """
+        try:
+            return await self._recover(record, partition, plan, error, attempts)
+        except Exception as broken:  # noqa: BLE001 - an error's own attributes may raise, and must not end the service
+            msg = f"what the handler raised could not be looked at, which raised {type(broken).__name__}"
+            return await self._recover(record, partition, plan, HandlerFault(msg, record=record), None)
+
+    async def _recover(
         self, record: Record, partition: Partition, plan: Plan | None, error: BaseException, attempts: Attempts | None
     ) -> Attempts | None:
         """Wait until the record is to be tried again, or see to it that it is done with.

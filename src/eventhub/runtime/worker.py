@@ -122,6 +122,8 @@ class Worker:
             raise failures.exceptions[0] from None
         finally:
             await self._leave(consumer)
+        if self.lanes.failure is not None:  # it came too late for the poll task to see it
+            raise self.lanes.failure
 
     @property
     def idle(self) -> bool:
@@ -136,9 +138,7 @@ class Worker:
 
     def hurry(self) -> None:
         """Cancel what still runs."""
-        for lane in self.lanes.lanes:
-            if lane.task is not None:
-                lane.task.cancel()
+        self.lanes.hurry()
 
     async def _poll(self, consumer: Consumer) -> None:
         """Fetch what there is room for. Never cancelled, runs no handler, asks nobody but the client."""
