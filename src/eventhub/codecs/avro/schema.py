@@ -65,7 +65,7 @@ from eventhub.codecs.avro.types import (
     parse,
     simple_name,
 )
-from eventhub.codecs.avro.unions import branch_index, record_name
+from eventhub.codecs.avro.unions import branch_index, put_first, record_name
 from eventhub.codecs.avro.values import TEXTS, Misfit
 from eventhub.codecs.models import check_metadata, check_serializers, event_name, read_aliases, wire_names
 from eventhub.errors import DeclarationError, InvalidSchema
@@ -219,7 +219,7 @@ class _Derivation:
             default = field.default
         try:
             if isinstance(declared, Union) and not self._keeps_order:
-                declared = _first(declared, branch_index(declared, default))
+                declared = put_first(declared, branch_index(declared, default))
             return Field(name, declared, has_default=True, default=default_json(declared, default), aliases=aliases)
         except Misfit as error:
             msg = f"{place}: the default has no place in the schema: {error}"
@@ -384,12 +384,6 @@ def _kind(declared: AvroType) -> str:
     if isinstance(declared, (Array, Map)):
         return type(declared).__name__.lower()
     return declared.name if isinstance(declared, (Record, Enumeration, Fixed)) else "union"
-
-
-def _first(union: Union, index: int) -> Union:
-    """A union with one of its branches first, as its default asks."""
-    branches = list(union.branches)
-    return Union((branches.pop(index), *branches))
 
 
 def _unsupported(annotation: Any, place: str) -> DeclarationError:

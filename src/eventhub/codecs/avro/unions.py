@@ -123,3 +123,9 @@ def _holds(decimal: Logical, value: Decimal) -> bool:
 def _fills(fixed: Fixed, value: object) -> bool:
     """Whether a value may be written as a fixed type's bytes."""
     return isinstance(value, (Decimal, UUID)) or (isinstance(value, bytes) and len(value) == fixed.size)
+
+
+def put_first(union: Union, index: int) -> Union:
+    """A union with one of its branches first, as its default asks."""
+    branches = list(union.branches)
+    return Union((branches.pop(index), *branches))
