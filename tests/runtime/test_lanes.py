@@ -300,3 +300,28 @@ async def test_whoever_hurries_ends_the_grace() -> None:
 
     assert owned.closed
     assert 0 == owned.offsets.committable
+
+
+async def test_waiting_for_room_lets_the_others_run_although_there_is_room() -> None:
+    """Who feeds nothing for a reason of its own, such as too many parked keys, does not keep the loop busy."""
+    owned, made, waited = partition(), lanes(ignore), asyncio.Event()
+    made.feed([(owned, records("a"))])
+    await settled(made)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(until_set(made, waited))
+        await checkpoint()
+        seen_before = waited.is_set()
+        made.feed([(owned, records("b"))])
+
+    assert not seen_before
+
+
+async def until_set(made: Lanes, waited: asyncio.Event) -> None:
+    """Note that the wait for room is over."""
+    await made.room(1, timeout=10)
+    waited.set()
+
+
+async def ignore(_: Record, __: Partition) -> None:
+    """Handle a record."""
