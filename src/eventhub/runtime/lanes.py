@@ -112,12 +112,9 @@ class Lanes:
         return [lane for lane in self._tasks.values() if lane is not None]
 
     async def room(self, in_flight: int, timeout: float) -> None:
-        """Return when more may be fed and at most so many records are in flight, parked ones apart, or in time.
-
-        Only a change counts: whoever asks may have a reason of its own not to feed what there is room for.
-        """
+        """Return when more may be fed and at most so many records are in flight, parked ones apart, or in time."""
         self._wanted = in_flight
-        self._room.clear()
+        self._room.clear()  # only a change counts: who asks may have a reason not to feed what there is room for
         try:
             async with asyncio.timeout(timeout):
                 await self._room.wait()
