@@ -40,11 +40,11 @@ from eventhub.codecs.avro.values import (
 )
 from eventhub.codecs.base import Decode, Encode
 from eventhub.codecs.models import models, read_aliases, reasons, wire_names
+from eventhub.codecs.number import Number
 from eventhub.codecs.protobuf_schema import (
     DURATION,
     SCALARS,
     TIMESTAMP,
-    Number,
     ProtoField,
     ProtoMessage,
     proto_descriptor,
@@ -134,28 +134,31 @@ class ProtobufCodec:
     def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
         """Why the event class could not read what was written with a schema.
 
-        A number that now is another field's is a problem too, though rules of registries let it pass: a
-        reader would take one text for another. A field that was renamed declares its old name as an alias.
+        Two things are problems though the rules of registries let them pass: a number that now is another
+        field's, since a reader would take one text for another (a field that was renamed declares its old
+        name as an alias), and a field without default that the writer does not have.
         """
         try:
             written = parse_protobuf(schema.text, {})
-            return [*problems(self.schema(event), schema), *_moved(proto_messages(event), written, models(event))]
+            return [*problems(self.schema(event), schema), *_unreadable(proto_messages(event), written, models(event))]
         except InvalidSchema as error:
             return (str(error),)
 
 
-def _moved(messages: Mapping[str, ProtoMessage], written: ProtoFile, known: Models) -> Iterator[str]:
-    """The numbers under which a writer had fields of other names."""
+def _unreadable(messages: Mapping[str, ProtoMessage], written: ProtoFile, known: Models) -> Iterator[str]:
+    """The fields that a class would read wrongly, or not at all."""
     theirs = {simple_name(name): each for name, each in written.definitions() if isinstance(each, Message)}
     for name, message in messages.items():
         model = known.get(simple_name(name))
         if simple_name(name) not in theirs or model is None:
             continue
         names = {entry.number: entry.name for entry in theirs[simple_name(name)].fields}
-        aliases = {wire: read_aliases(model.model_fields[field]) for field, wire in wire_names(model).items()}
+        fields = {wire: model.model_fields[field] for field, wire in wire_names(model).items()}
         for entry in message.fields:
-            was = names.get(entry.number, entry.name)
-            if was != entry.name and was not in aliases[entry.name]:
+            was = names.get(entry.number)
+            if was is None and entry.label == "optional" and not entry.is_nullable and fields[entry.name].is_required():
+                yield f"{name}.{entry.name}: has no default, and is not written; give it one"
+            if was not in {None, entry.name, *read_aliases(fields[entry.name])}:
                 yield f"{name}.{entry.name}: number {entry.number} was written as {was!r}; take one that was never used"
 
 

@@ -32,7 +32,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from pydantic import BaseModel
@@ -40,6 +39,7 @@ from pydantic import BaseModel
 from eventhub.codecs.avro.schema import shape
 from eventhub.codecs.avro.types import Array, AvroType, Enumeration, Field, Map, Primitive, Record, Union, simple_name
 from eventhub.codecs.models import models, wire_names
+from eventhub.codecs.number import Number
 from eventhub.errors import DeclarationError
 from eventhub.event import Event
 
@@ -64,12 +64,6 @@ SCALARS = frozenset(_TYPES.values()) - _IMPORTS.keys()
 """The types that are no messages."""
 _NUMBERS = range(1, 2**29)
 _KEPT_BY_PROTOBUF = range(19_000, 20_000)
-
-
-class Number(NamedTuple):
-    """The number of a field in Protobuf, as in ``Annotated[str, Number(1)]``: once a field's, never another's."""
-
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
