@@ -187,3 +187,28 @@ async def test_what_was_given_up_is_not_committed_any_more() -> None:
 
 async def ignore(_: Record, __: Partition) -> None:
     """Handle a record."""
+
+
+async def test_a_partition_is_not_read_on_far_beyond_a_record_that_is_stuck() -> None:
+    """What is finished behind it has to fit into a commit; when it is done, the partition goes on."""
+    shop, seen, release = StormyShop(), list[int](), asyncio.Event()
+
+    @subscribe(shop.order)
+    async def handle(order: Any) -> None:
+        if order.number == 0:
+            await release.wait()
+        seen.append(order.number)
+
+    service = Service(shop.name("stuck"), [handle])
+    options = Options(max_span=5, max_poll_records=1, poll_timeout=0.01, partitions=1)
+    async with shop.serving(service, options=options) as hub:
+        await hub.publish_many(shop.orders("abcdefghijkl"))
+        await until(lambda: len(seen) == 4)
+        [worker] = [supervisor.worker for supervisor in hub.supervisors]
+        heartbeat = worker.heartbeat if worker is not None else 0.0
+        await until(lambda: worker is not None and worker.heartbeat > heartbeat + 0.05)
+        before = sorted(seen)
+        release.set()
+        await until(lambda: len(seen) == 12)
+
+    assert [1, 2, 3, 4] == before

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventhub import Context, Options, Retry, Service, subscribe
+from eventhub import Context, Limits, Options, Retry, Service, subscribe
 from eventhub.record import ProducerRecord
 from eventhub.runtime.replay import DeadLetterTopic, Selection
 from eventhub.testing.waiting import until
@@ -293,3 +293,27 @@ async def test_what_a_handler_makes_of_our_cancellation_is_not_held_against_its_
 
     assert [0] == seen
     assert [] == await shop.letters(shop.order, service)
+
+
+@pytest.mark.parametrize("limits", [Limits(100, max_in_flight=8), Limits(100, max_in_flight_bytes=1)])
+async def test_no_more_is_read_than_may_be_unfinished(shop: Shop, limits: Limits) -> None:
+    """Handlers that hang leave the rest with the broker; the bytes are looked at between two polls."""
+    release = asyncio.Event()
+
+    @subscribe(shop.order)
+    async def handle(_: Any) -> None:
+        await release.wait()
+
+    service = Service(shop.name("full"), [handle], limits=limits)
+    async with shop.serving(service, options=Options(max_poll_records=2, poll_timeout=0.01)) as hub:
+        await hub.publish_many(shop.orders("abcdefghijklmnopqrstuvwxyz"))
+        [worker] = [supervisor.worker for supervisor in hub.supervisors]
+        assert worker is not None
+        await until(lambda: worker.lanes.in_flight > 0)
+        heartbeat = worker.heartbeat
+        await until(lambda: worker.heartbeat > heartbeat + 0.1)
+        unfinished = worker.lanes.in_flight
+        release.set()
+        await until(lambda: worker.counters.handled == 26)
+
+    assert 0 < unfinished <= 8
