@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
 from eventhub.errors import DeclarationError, EventHubError
 from eventhub.hub import Hub
+from eventhub.probes import Probes
 from eventhub.runtime.lanes import CANCEL_GRACE
 from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import suspended_at
+from eventhub.serving import serve
 from eventhub.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from eventhub.service import Service
 
 log = structlog.get_logger()
@@ -84,7 +89,7 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
             hub.hurry()
 
     loop = asyncio.get_running_loop()
-    async with hub:
+    async with _probes(hub, settings), hub:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         try:
@@ -92,3 +97,24 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _probes(hub: Hub, settings: Settings) -> AsyncIterator[None]:
+    """Answer probes, if a port is set: from before the hub connects until it has disconnected.
+
+    Raises:
+        DeclarationError: If the address cannot be listened on.
+    """
+    host, port = settings.health_host, settings.health_port
+    async with AsyncExitStack() as stack:
+        if port is not None:
+            try:
+                server = await stack.enter_async_context(serve(Probes(hub.health), host, port))
+            except OSError as error:
+                msg = (
+                    f"cannot answer probes on {host}:{port}: {error}; see EVENTHUB_HEALTH_HOST and EVENTHUB_HEALTH_PORT"
+                )
+                raise DeclarationError(msg) from error
+            log.info("eventhub.probes_answered", url=server.url)
+        yield

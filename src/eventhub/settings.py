@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventhub.errors import DeclarationError
@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     """Whether missing topics are created at start; None for: only on ``memory://``."""
     schema_grace: float = 60.0
     """Seconds in which an unknown schema id may still reach the registry's replica before it is poison."""
+    health_port: int | None = Field(default=None, ge=0, le=65535)
+    """The port that answers an orchestrator's probes while services run, 0 for any that is free; None for none."""
+    health_host: str = "127.0.0.1"
+    """The address that answers them; nothing that it says is secret."""
     username: str | None = None
     password: SecretStr = SecretStr("")
     mechanism: Mechanism = "SCRAM-SHA-512"

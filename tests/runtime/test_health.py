@@ -33,16 +33,24 @@ def test_a_service_that_joined_and_polls_is_live_and_ready() -> None:
     [
         ({"heartbeat_age": 61.0}, False, False, "the poll task has not come back for 61 s"),
         ({"joined": False}, True, False, "the group has given no share yet"),
+        ({"stopping": True}, True, False, "it is stopping"),
         ({"head_age": 61.0}, True, True, "a record is under way for 61 s"),
         ({"breaker": BreakerState.OPEN}, True, True, "handlers are held back, since many keys fail"),
         ({"commits_failed": 2}, True, True, "the last 2 commits failed"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(change: dict[str, Any], live: bool, ready: bool, words: str) -> None:
-    """Only a dead poll task takes life, only a missing share takes readiness."""
+    """Only a dead poll task takes life, only a missing share or a stop takes readiness."""
     found = health(replace(WELL, **change), Patience())
 
     assert (live, ready, (words,)) == (found.live, found.ready, found.problems)
+
+
+def test_a_service_that_stops_is_live_however_long_it_takes() -> None:
+    """It polls no more, which must not get it killed while handlers finish."""
+    found = health(replace(WELL, stopping=True, heartbeat_age=61.0), Patience())
+
+    assert (True, False) == (found.live, found.ready)
 
 
 async def test_a_running_service_counts_what_it_does(shop: Shop) -> None:

@@ -19,6 +19,8 @@ class Snapshot:
     """Whether the group has given its share, be it nothing; True for a service of sources only."""
     counted: Counters
     """What was counted since the service started."""
+    stopping: bool = False
+    """Whether it was told to stop."""
     partitions: int = 0
     """Partitions that are owned."""
     heartbeat_age: float = 0.0
@@ -65,8 +67,10 @@ class Health:
 
 def health(snapshot: Snapshot, patience: Patience) -> Health:
     """What the numbers mean."""
-    live = snapshot.heartbeat_age <= patience.heartbeat
+    live = snapshot.stopping or snapshot.heartbeat_age <= patience.heartbeat  # who stops polls no more
     problems: list[str] = []
+    if snapshot.stopping:
+        problems.append("it is stopping")
     if not live:
         problems.append(f"the poll task has not come back for {snapshot.heartbeat_age:.0f} s")
     if not snapshot.joined:
@@ -79,4 +83,6 @@ def health(snapshot: Snapshot, patience: Patience) -> Health:
         problems.append(f"{snapshot.unreadable} partitions hold a record that the client cannot take apart")
     if snapshot.commits_failed:
         problems.append(f"the last {snapshot.commits_failed} commits failed")
-    return Health(live, ready=live and snapshot.joined, problems=tuple(problems), detail=snapshot)
+    return Health(
+        live, ready=live and snapshot.joined and not snapshot.stopping, problems=tuple(problems), detail=snapshot
+    )

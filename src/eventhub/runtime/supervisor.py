@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -79,11 +80,11 @@ class Supervisor:
 
     def health(self) -> Health:
         """How the service is doing."""
-        options = self._wiring.options
         if self.worker is not None:
-            return health(self.worker.snapshot(), options.patience)
-        joined = not self.service.subscriptions
-        return health(Snapshot(self.service.name, joined=joined, counted=self.counters), options.patience)
+            snapshot = self.worker.snapshot()
+        else:
+            snapshot = Snapshot(self.service.name, joined=not self.service.subscriptions, counted=self.counters)
+        return health(replace(snapshot, stopping=self._stopping.is_set()), self._wiring.options.patience)
 
     def stop(self) -> None:
         """Stop as R4 says: nothing new, finish what runs, commit, leave."""
