@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from eventhub import Options, Service, Start, subscribe
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange
 from eventhub.brokers.kafka import KafkaBroker
-from eventhub.brokers.memory import Operation
+from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.clock import SystemClock
 from eventhub.errors import OffsetOutOfRange
 from eventhub.record import Record, TopicPartition
@@ -212,3 +212,41 @@ async def test_a_partition_is_not_read_on_far_beyond_a_record_that_is_stuck() ->
         await until(lambda: len(seen) == 12)
 
     assert [1, 2, 3, 4] == before
+
+
+class Commits:
+    """A network on which commits take their time, and that sees how many are under way."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.made = self.under_way = self.most = 0
+
+    async def before(self, operation: Operation, _: str) -> None:
+        """Hold a commit up for some turns of the loop."""
+        if operation is Operation.COMMIT:
+            self.made += 1
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            for _turn in range(10):
+                await checkpoint()
+
+    async def after(self, operation: Operation, _: str) -> None:
+        """Note that a commit has come to its end."""
+        self.under_way -= operation is Operation.COMMIT
+
+
+async def test_one_commit_is_made_after_the_other() -> None:
+    """An older position can never arrive after a newer one, however many ask for a commit."""
+    commits = Commits()
+    broker, seen = MemoryBroker(faults=commits), list[int]()
+    shop = Shop(lambda: broker)
+    async with shop.serving(listener(shop, seen), options=Options(commit_interval=0.001)) as hub:
+        [worker] = [supervisor.worker for supervisor in hub.supervisors]
+        assert worker is not None
+        for order in shop.orders("abcdefghij"):
+            await hub.publish(order)
+            await asyncio.gather(worker.assignment.commit(), worker.assignment.commit())
+        await until(lambda: len(seen) == 10)
+
+    assert commits.made > 5
+    assert 1 == commits.most
