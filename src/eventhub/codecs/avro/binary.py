@@ -228,6 +228,12 @@ def too_long(length: int, left: int) -> None:
     raise Misfit(msg)
 
 
+def too_many_digits(allowed: int) -> None:
+    """Refuse a decimal beyond the digits of its type."""
+    msg = f"the decimal has more than the {allowed} digits of its type"
+    raise Misfit(msg)
+
+
 def left_over(left: int) -> None:
     """Refuse bytes after the value."""
     msg = f"{left} bytes are left after the event" if left > 0 else f"the bytes end {-left} too early"

@@ -50,8 +50,10 @@ from eventhub.codecs.avro.binary import (
     rest32,
     too_deep,
     too_long,
+    too_many_digits,
     unknown_symbol,
 )
+from eventhub.codecs.avro.digits import promises_digits
 from eventhub.codecs.avro.encoder import MAX_INDENT, MAX_LINES, NotCompilable, shared_records
 from eventhub.codecs.avro.resolution import (
     chooses_record,
@@ -149,9 +151,11 @@ class _Decoder:
             scaled=EXACT.multiply,
             too_deep=too_deep,
             too_long=too_long,
+            too_many_digits=too_many_digits,
             unknown_symbol=unknown_symbol,
-            validate=validator(event),
         )
+        self._event = event
+        self._counts_digits = "__schema__" in event.__dict__  # of which nobody knows how it was derived
         self._careful = careful
         self._models: Mapping[str, type[BaseModel]] = models(event)
         self._shared = shared_records(written)
@@ -176,6 +180,7 @@ class _Decoder:
             line(1, f"if deep > {MAX_NESTED}: too_deep()", "")
             found = self._read(inner, want, 1, "", outlined=True)
             line(1, f"return {found}, p", "")
+        self.source.define("validate", validator(self._event, counts_digits=self._counts_digits))
         return self.source.function("decode")
 
     def _read(
@@ -190,6 +195,7 @@ class _Decoder:
             return found
         if isinstance(written, Union):
             return self._union(written, wanted, indent, path)
+        self._counts_digits |= wanted is None or not promises_digits(written, wanted)
         found = self._READERS[type(written)](self, written, wanted, indent, path)
         choose = chosen(counterpart(written, wanted)) if isinstance(wanted, Union) else None
         return found if choose is None else self._held(f"{self.source.constant(choose)}({found})", indent, path)
@@ -254,7 +260,7 @@ class _Decoder:
         self._blocks(indent, path)
         target = counterpart(written, wanted)
         want = target.values if isinstance(target, Map) else _skipped(wanted)
-        key = self._read(_STRING, want if want is _SKIPPED else None, indent + 2, f"{path}{{}}")
+        key = self._read(_STRING, want if want is _SKIPPED else _STRING, indent + 2, f"{path}{{}}")
         entry = self._read(written.values, want, indent + 2, f"{path}{{}}")
         if want is not _SKIPPED:
             self.source.line(indent + 2, f"{found}[{key}] = {entry}", path)
@@ -317,7 +323,12 @@ class _Decoder:
         if written.logical is not None and written.logical.name == "decimal":
             limit, unit = MAX_DECIMAL_BYTES, self.source.constant(Decimal((0, (1,), -written.logical.scale)))
             self.source.line(indent, f"if q - p > {limit}: too_long(q - p, {limit})", path)
-            return self._held(f"scaled(int_of(b[p:q], 'big', signed=True), {unit}); p = q", indent, path)
+            bound = self.source.constant(10**written.logical.precision)
+            self.source.line(indent, "n = int_of(b[p:q], 'big', signed=True); p = q", path)
+            self.source.line(
+                indent, f"if not -{bound} < n < {bound}: too_many_digits({written.logical.precision})", path
+            )
+            return self._held(f"scaled(n, {unit})", indent, path)
         convert = value_reader("fixed" if isinstance(written, Fixed) else written.kind, written.logical)
         part = "b[p:q]" if convert is None else f"{self.source.constant(convert)}(b[p:q])"
         return self._held(f"{part}; p = q", indent, path)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from eventhub.codecs.avro.digits import validator_of_the_rest
 from eventhub.codecs.avro.types import AvroType, Enumeration, Field, Logical, Map, Primitive, Record, Union, simple_name
 
 
@@ -87,13 +88,13 @@ def symbols_read(written: Enumeration, wanted: AvroType | None) -> tuple[str | N
     return tuple(symbol if symbol in wanted.symbols else wanted.default for symbol in written.symbols)
 
 
-def validator(model: type[BaseModel]) -> Callable[[Any], Any]:
+def validator(model: type[BaseModel], *, counts_digits: bool = True) -> Callable[[Any], Any]:
     """The function that makes an instance of the values that were read; it raises pydantic's ``ValidationError``.
 
     Fields go by their names, their declared aliases count too, and a model that is strict about its
     arguments is not strict about the wire, where a UUID is text.
     """
-    validate = model.__pydantic_validator__.validate_python
+    validate = model.__pydantic_validator__.validate_python if counts_digits else validator_of_the_rest(model)
     if not _is_particular(model.__pydantic_core_schema__):
         return validate
     return partial(validate, strict=False, by_alias=True, by_name=True)

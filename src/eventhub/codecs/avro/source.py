@@ -35,6 +35,10 @@ class Source:
         self._names += 1
         return f"v{self._names}"
 
+    def define(self, name: str, value: Any) -> None:
+        """Let a name stand for a value."""
+        self._constants[name] = value
+
     def constant(self, value: Any) -> str:
         """A name that stands for a value."""
         self._names += 1
