@@ -25,6 +25,10 @@ class GatewayDown(Exception):
     """The gateway did not take a mail; it may the next time."""
 
 
+class MailboxClosed(Exception):
+    """The gateway will never take a mail for this customer."""
+
+
 class MailGateway:
     """Takes mails, each under a key, and sends one mail a key: sending again under the same key does nothing."""
 
@@ -40,12 +44,13 @@ class MailGateway:
         """Send a mail unless one was sent under this key.
 
         Raises:
-            GatewayDown: Now and then, at most twice a mail; for the unreachable customer always.
+            GatewayDown: Now and then, at most twice a mail.
+            MailboxClosed: For the unreachable customer, always.
         """
         await anyio.sleep(self._latency)
         if mail.to == UNREACHABLE:
             msg = f"mailbox {mail.to} does not answer"
-            raise GatewayDown(msg)
+            raise MailboxClosed(msg)
         if self._refused[key] < self._failures_before(key):
             self._refused[key] += 1
             msg = "mail gateway is down, try again"

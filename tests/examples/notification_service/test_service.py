@@ -6,7 +6,7 @@ from eventhub import Context
 from eventhub.record import Record
 from eventhub.retry import Fate
 from examples.notification_service.events import CustomerNotified, OrderConfirmed, OrderRejected
-from examples.notification_service.mail import UNREACHABLE, GatewayDown, Mail, MailGateway
+from examples.notification_service.mail import UNREACHABLE, GatewayDown, Mail, MailboxClosed, MailGateway
 from examples.notification_service.service import PATIENCE, notify_customer, write_mail
 
 CONFIRMED = OrderConfirmed(order_id="o-1", customer="ada@example.com")
@@ -56,7 +56,7 @@ async def test_a_refused_mail_is_no_event() -> None:
     """Where no mail was sent, the handler fails and says nothing."""
     outcome = OrderConfirmed(order_id="o-1", customer=UNREACHABLE)
 
-    with pytest.raises(GatewayDown):
+    with pytest.raises(MailboxClosed):
         await notify_customer(outcome, context(outcome, reliable_gateway()))
 
 
