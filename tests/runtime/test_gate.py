@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-from eventhub import Exhausted, Options, Retry, Service, subscribe
+from eventhub import Exhausted, Options, Ordering, Retry, Service, subscribe
 from eventhub.runtime.breaker import BreakerOptions
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
+from tests.runtime.storm import StormyShop
 
 SOON = BreakerOptions(failures=4, keys=3, probe_wait=0.05, probe_wait_limit=0.1)
 
@@ -151,3 +152,20 @@ async def test_a_key_may_be_halted_instead_of_given_up(shop: Shop) -> None:
     assert [("b", 2), ("b", 3)] == seen
     assert [] == await shop.letters(shop.order, service)
     assert 2 == await shop.committed(shop.order, service)
+
+
+async def test_poison_in_a_row_of_one_lane_is_no_outage() -> None:
+    """What is handled in order of partitions fails one after the other, whatever the keys: each is given up."""
+    shop = StormyShop()
+
+    @subscribe(shop.order, retry=Retry(waits=(0.0,)), ordering=Ordering.PARTITION)
+    async def handle(_: Any) -> None:
+        raise OSError
+
+    service = Service(shop.name("in-order"), [handle])
+    options = Options(partitions=1, breaker=BreakerOptions(failures=4))
+    async with shop.serving(service, options=options) as hub:
+        await hub.publish_many(shop.orders("abcdef"))
+        await until(lambda: hub.supervisors[0].counters.dead_lettered == 6)
+
+    assert 6 == len(await shop.letters(shop.order, service))

@@ -16,8 +16,11 @@ from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.dead_letter import dead_letter
 from eventhub.runtime.hooks import tell
 from eventhub.service import dead_letter_topic
+from eventhub.subscription import Ordering
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from eventhub.record import ProducerRecord, Record
     from eventhub.runtime.counters import Counters
     from eventhub.runtime.gate import Gate
@@ -99,7 +102,7 @@ class Recovery:
             return attempts
         attempts.error = cause
         retry = plan.retry if plan is not None else UNDECODED
-        match self._fate(record, attempts, retry):
+        match self._fate(_held_up(record, partition), attempts, retry):
             case Fate.IGNORE:
                 self._counters.ignored += 1
                 return None
@@ -118,12 +121,12 @@ class Recovery:
         self._counters.retried += 1
         return attempts
 
-    def _fate(self, record: Record, attempts: Attempts, retry: Retry) -> Fate:
+    def _fate(self, held_up: Hashable, attempts: Attempts, retry: Retry) -> Fate:
         """What becomes of the record, once the breaker has heard of it: in an outage nothing is given up."""
         fate = attempts.fate(retry, self._options.schema_grace)
         telling = attempts.stage in OUTAGE_STAGES and fate in OUTAGE_FATES
         if telling:
-            self._gate.failed(record.key if record.key is not None else record.offset)
+            self._gate.failed(held_up)
         self._gate.left()
         return Fate.PAUSE if telling and self._gate.shut else fate
 
@@ -179,6 +182,17 @@ class Recovery:
             "stage": attempts.stage,
             "error": type(attempts.error).__name__,
         }
+
+
+def _held_up(record: Record, partition: Partition) -> Hashable:
+    """What the record holds up if it is poison: its key, its partition, or nothing but itself."""
+    match partition.ordering:
+        case Ordering.KEY if record.key is not None:
+            return record.key
+        case Ordering.NONE:
+            return partition.topic_partition, record.offset
+        case _:
+            return partition.topic_partition
 
 
 def _end(error: BaseException, partition: Partition) -> BaseException | None:
