@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from eventhub import Context, Limits, Options, Retry, Service, subscribe
 from eventhub.record import ProducerRecord
@@ -317,3 +318,30 @@ async def test_no_more_is_read_than_may_be_unfinished(shop: Shop, limits: Limits
         await until(lambda: worker.counters.handled == 26)
 
     assert 0 < unfinished <= 8
+
+
+async def test_a_stop_that_is_cancelled_still_leaves_the_group(shop: Shop) -> None:
+    """Otherwise a member that nobody drives would keep its partitions, and nobody would read them."""
+    stuck, seen = asyncio.Event(), set[int]()
+
+    @subscribe(shop.order)
+    async def handle(order: Any) -> None:
+        if not stuck.is_set():
+            stuck.set()
+            await asyncio.Event().wait()
+        seen.add(order.number)
+
+    service = Service(shop.name("impatient"), [handle])
+    async with shop.hub() as hub, asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(hub.serve(service))
+        await hub.publish_many(shop.orders("abcdef"))
+        await stuck.wait()
+        hub.stop()
+        await until(lambda: hub.supervisors[0].worker and hub.supervisors[0].worker.lanes.running)
+        for _turn in range(10):
+            await checkpoint()
+        serving.cancel()
+    async with shop.serving(service):
+        await until(lambda: len(seen) == 6)
+
+    assert {0, 1, 2, 3, 4, 5} == seen

@@ -12,7 +12,9 @@ async def still_running(
     """Wait for tasks, and return those that did not end within so many seconds or before somebody hurried."""
     if tasks:
         ends = [asyncio.ensure_future(asyncio.wait(tasks)), asyncio.ensure_future(hurried.wait())]
-        await asyncio.wait(ends, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
+        try:
+            await asyncio.wait(ends, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
     return [task for task in tasks if not task.done()]

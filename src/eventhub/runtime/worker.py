@@ -120,8 +120,11 @@ class Worker:
                     task.cancel()
         except ExceptionGroup as failures:  # the first is the cause, the others its echo
             raise failures.exceptions[0] from None
+        except asyncio.CancelledError:
+            self.lanes.hurry()
+            raise
         finally:
-            await self._leave(consumer)
+            await self._leave_to_the_end(consumer)
         if self.lanes.failure is not None:  # it came too late for the poll task to see it
             raise self.lanes.failure
 
@@ -357,6 +360,16 @@ class Worker:
             commits_failed=self.assignment.commits_failed,
             counted=replace(counters),
         )
+
+    async def _leave_to_the_end(self, consumer: Consumer) -> None:
+        """Leave, only faster when cancelled meanwhile: a member that never left would keep its partitions unread."""
+        leaving = asyncio.ensure_future(self._leave(consumer))  # shielded, so that it outlives a cancellation
+        try:
+            await asyncio.shield(leaving)
+        except asyncio.CancelledError:
+            self.lanes.hurry()
+            await leaving
+            raise
 
     async def _leave(self, consumer: Consumer) -> None:
         """Drain, commit and leave the group."""
