@@ -17,7 +17,7 @@ from eventhub.testing import running
 from tests.events import OrderCreated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 WELL = Health(
     live=True, ready=True, problems=(), detail=Snapshot("inventory", joined=True, counted=Counters(handled=3))
@@ -75,6 +75,33 @@ async def test_only_what_is_asked_for_is_answered(method: str, path: str, status
 
     assert status == response.status_code
     assert (method != "HEAD") == (b"/ready" in response.content)
+
+
+async def said(kind: str, *events: str) -> list[str]:
+    """What the application says in a conversation of this kind, in which it hears these events."""
+    heard = iter(events)
+    sent: list[str] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": next(heard)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    await Probes(dict)({"type": kind}, receive, send)
+    return sent
+
+
+async def test_the_life_of_a_server_is_taken_part_in() -> None:
+    """A server that announces start and stop gets its answers."""
+    answers = await said("lifespan", "lifespan.startup", "lifespan.shutdown")
+
+    assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == answers
+
+
+async def test_a_web_socket_is_left_to_its_server() -> None:
+    """Only requests are answered."""
+    assert [] == await said("websocket", "websocket.connect")
 
 
 async def test_it_may_be_mounted_below_a_path() -> None:

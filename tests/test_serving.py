@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -140,6 +142,40 @@ async def test_an_answer_may_come_in_parts() -> None:
     assert answer.endswith(b"\r\n\r\n2\r\nte\r\n1\r\na\r\n0\r\n\r\n")
 
 
+async def test_who_listens_after_the_end_hears_of_no_more() -> None:
+    """An application that goes on asking for the body is not kept waiting."""
+    heard: list[str] = []
+
+    async def curious(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.extend([(await receive())["type"], (await receive())["type"]])
+        await echo({**scope, "method": "GET"}, receive, send)
+
+    async with asyncio.timeout(_DEADLINE), serve(curious) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        answer = await Talk(reader, writer).ask(_GET)
+        writer.close()
+
+    assert b"200" == answer[0]
+    assert ["http.request", "http.disconnect"] == heard
+
+
+async def test_an_answer_that_has_begun_is_not_answered_again() -> None:
+    """A request that turns out to be no HTTP after the first word of the answer only ends the connection."""
+
+    async def hasty(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await receive()
+
+    async with asyncio.timeout(_DEADLINE), serve(hasty) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(_POST + b"transfer-encoding: chunked\r\n\r\nzz\r\n")
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+
+    assert 1 == answer.count(b"HTTP/1.1")
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -168,13 +204,24 @@ async def test_who_sends_more_than_is_read_still_gets_the_answer(talk: Talk) -> 
     assert b"" == await talk.reader.read()
 
 
-async def test_client_that_leaves_in_the_middle_harms_nobody(server: Server, talk: Talk) -> None:
-    """A connection that breaks off during a body ends; others go on."""
-    _, writer = await asyncio.open_connection(server.host, server.port)
-    writer.write(_POST + b"content-length: 100\r\n\r\n{")
-    writer.transport.abort()
+@pytest.mark.parametrize("reset", [False, True])
+async def test_client_that_leaves_in_the_middle_harms_nobody(*, reset: bool) -> None:
+    """A connection that ends or breaks during a body is no error of the server's; others go on."""
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with asyncio.timeout(_DEADLINE), serve(echo) as server:
+        _, leaving = await asyncio.open_connection(server.host, server.port)
+        leaving.write(_POST + b"content-length: 100\r\n\r\n{")
+        if reset:  # closing then sends RST instead of FIN
+            linger = struct.pack("ii", 1, 0)
+            leaving.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        leaving.transport.abort()
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        answer = await Talk(reader, writer).ask(_GET)
+        writer.close()
 
-    assert (b"200", b"GET /echo ") == await talk.ask(_GET)
+    assert (b"200", b"GET /echo ") == answer
+    assert [] == failures
 
 
 async def test_stop_closes_idle_connections_at_once() -> None:

@@ -171,13 +171,10 @@ class _Connection:
         """The next part of the body, as ASGI tells it."""
         if self._http.their_state is not h11.SEND_BODY:
             return {"type": "http.disconnect"}
-        match await self._next():
-            case h11.Data(data=data):
-                return {"type": "http.request", "body": bytes(data), "more_body": True}
-            case h11.EndOfMessage():
-                return {"type": "http.request", "body": b"", "more_body": False}
-            case _:
-                return {"type": "http.disconnect"}
+        event = await self._next()  # a part or the end: a client that leaves in between breaks h11's rules
+        if isinstance(event, h11.Data):
+            return {"type": "http.request", "body": bytes(event.data), "more_body": True}
+        return {"type": "http.request", "body": b"", "more_body": False}
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         """Send a part of the answer that ASGI tells."""
