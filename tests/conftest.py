@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
     Makes = Generator[None, pytest.TestReport, pytest.TestReport]
     Collects = Generator[None, pytest.CollectReport, pytest.CollectReport]
+
+settings.register_profile(
+    "gate",
+    deadline=None,  # no test is timed
+    suppress_health_check=[HealthCheck.too_slow],  # nor is the making of examples: machines are shared
+)
+settings.load_profile("gate")
 
 pytest_plugins = ["eventhub.testing.plugin"]
 
