@@ -1,0 +1,302 @@
+"""The laws that no history may break, checked while it happens.
+
+What a process does is seen from outside: what its handler is called for, what it asks of the broker
+and what the broker answers. From that the laws keep their own account of what is finished, and
+compare it with what the process commits.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from eventhub.brokers.base import OffsetAndMetadata
+from eventhub.record import TopicPartition
+from eventhub.runtime.offset_map import OffsetMap, decode_map
+from tests.simulation.history import History
+from tests.simulation.ledger import Lane, Ledger, Place
+from tests.simulation.plan import Manner, Plan
+from tests.simulation.processes import Process
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """One partition in the hands of one process, from its assignment to its revocation."""
+
+    start: int | None = None
+    """Where it began to read, or None before it said so."""
+    known: OffsetMap | None = None
+    """What predecessors had finished beyond the start."""
+    polled: int = 0
+    """One past the last record that the client was given."""
+    finished: set[int] = field(default_factory=set)
+    """What was finished in this term."""
+    late: set[int] = field(default_factory=set)
+    """Of these, what was finished only after its handler had been cancelled: it need not count."""
+    committed: int = 0
+    """What was last asked to be committed."""
+    verified: int = 0
+    """Offset below which everything is known to be finished."""
+    told: dict[Lane, int] = field(default_factory=dict)
+    """For each lane, how many of its orders are known to be finished."""
+
+
+@dataclass(slots=True, eq=False)
+class Term:
+    """What a process owns between two rebalances."""
+
+    shares: dict[TopicPartition, Share]
+    over: bool = False
+    """Whether it has given everything up."""
+    in_doubt: bool = False
+    """Whether its last commit failed, so that what it finished may come again."""
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One call of the handler."""
+
+    process: Process
+    number: int
+    share: Share
+    cancelled: bool = False
+    """Whether the handler was cancelled and went on."""
+
+
+class Laws:
+    """The account of one history."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, history: History) -> None:
+        """Begin with nothing handled."""
+        self._plan = plan
+        self._ledger = ledger
+        self._history = history
+        self._terms: dict[Process, Term] = {}
+        self._running: dict[tuple[Process, Lane], int] = {}
+        self._owed: dict[tuple[Process, int], tuple[Attempt, int]] = {}  # receipts that are not acknowledged yet
+        self._front: dict[Lane, int] = {}  # the highest offset that was ever completed
+        self.stored: dict[TopicPartition, OffsetAndMetadata] = {}
+        """What the group has committed."""
+        self.completed: Counter[int] = Counter()
+        """How often each order's handler came to its end."""
+        self.failed: Counter[int] = Counter()
+        """How many attempts at each order did not."""
+        self.finished: set[int] = set()
+        """Orders that some process finished in good time."""
+        self.over = False
+        """Whether everything is handled, and nothing may be handled again."""
+        self.breach: str | None = None
+        """The first law that was broken, and how."""
+        self.broken = asyncio.Event()
+        """Set with it."""
+
+    def break_(self, text: str) -> None:
+        """Note that a law is broken; only the first matters."""
+        if self.breach is None:
+            self.breach = text
+            self._history.note("LAW", text)
+            self.broken.set()
+
+    # -- what a process owns ----------------------------------------------------------------------
+
+    def takes_over(self, process: Process, partitions: Collection[TopicPartition]) -> None:
+        """A member was given partitions."""
+        self._history.note(process.name, "is given", *(f"{topic}[{number}]" for topic, number in sorted(partitions)))
+        self._terms[process] = Term({tp: Share() for tp in partitions})
+
+    def begins_at(self, process: Process, partition: TopicPartition, offset: int, stored: str) -> None:
+        """A member reads a partition from an offset on; later seeks only repeat what was read."""
+        share = self._share(process, partition)
+        if share is None or share.start is not None:
+            return
+        share.start = share.committed = share.verified = share.polled = offset
+        share.known = decode_map(stored, offset)
+        if partition in self.stored and self.stored[partition].offset != offset:
+            self.break_(f"{process.name} begins {_at(partition, offset)}, committed is {self.stored[partition].offset}")
+
+    def polled(self, process: Process, partition: TopicPartition, offset: int) -> None:
+        """A member was given records up to an offset."""
+        share = self._share(process, partition)
+        if share is not None:
+            share.polled = max(share.polled, offset + 1)
+
+    def gives_up(self, process: Process) -> None:
+        """A member has given up all its partitions; what it finished must be stored."""
+        term = self._terms.get(process)
+        if term is None or term.over:
+            return
+        term.over = True
+        self._history.note(process.name, "has given up its partitions", "in doubt" if term.in_doubt else "")
+        if term.in_doubt or process.dead:
+            return
+        for partition, share in term.shares.items():
+            lost = [offset for offset in sorted(share.finished - share.late) if not self._stored(partition, offset)]
+            if lost:
+                self.break_(f"{process.name} gives up {_at(partition, lost[0])}, finished but not committed")
+
+    def _share(self, process: Process, partition: TopicPartition) -> Share | None:
+        term = self._terms.get(process)
+        return None if term is None or term.over else term.shares.get(partition)
+
+    # -- what a handler does ----------------------------------------------------------------------
+
+    def begins(self, process: Process, number: int) -> Attempt:
+        """A handler is called."""
+        place, lane = self._ledger.places[number], self._ledger.lane(number)
+        share = self._share(process, place.partition)
+        self._history.note(process.name, "handles", number, _at(*place), lane.key)
+        attempt = Attempt(process, number, share or Share())
+        if not process.dead:
+            attempt.share.finished -= attempt.share.late & {place.offset}
+            if (wrong := self._wrong_to_begin(attempt, place, lane)) is not None:
+                self.break_(f"{process.name} handles order {number} at {_at(*place)}{wrong}")
+            self._running[process, lane] = number
+        return attempt
+
+    def _wrong_to_begin(self, attempt: Attempt, place: Place, lane: Lane) -> str | None:
+        """Why a handler must not be called now, or None."""
+        share = attempt.share
+        if (other := self._running.get((attempt.process, lane))) is not None:
+            return f" while order {other} of the same key is being handled"
+        if share.start is None or place.offset < share.start:
+            return ", which it does not own"
+        if self._finished(share, place):
+            return " again, although it is finished"
+        if (before := self._unfinished_before(share, place, lane)) is not None:
+            return f" although {before} of the same key is not finished"
+        if self.over or (self._plan.calm and attempt.number in self.finished):
+            return " again, although nothing went wrong"
+        return None
+
+    def _unfinished_before(self, share: Share, place: Place, lane: Lane) -> int | None:
+        """The first order of a lane that should have been finished before, or None."""
+        offsets = self._ledger.offsets_in(lane)
+        index = share.told.get(lane, bisect_left(offsets, share.start or 0))
+        while index < len(offsets) and self._finished(share, Place(place.partition, offsets[index])):
+            index += 1
+        share.told[lane] = index
+        return offsets[index] if index < len(offsets) and offsets[index] < place.offset else None
+
+    def completes(self, attempt: Attempt, receipts: int) -> None:
+        """A handler returns."""
+        if attempt.process.dead:
+            return
+        self._ends(attempt)
+        place, lane = self._ledger.places[attempt.number], self._ledger.lane(attempt.number)
+        self._history.note(attempt.process.name, "completes", attempt.number)
+        if not self.completed[attempt.number]:
+            if place.offset < self._front.get(lane, -1):
+                self.break_(f"order {attempt.number} at {_at(*place)} is completed after a later one of its key")
+            self._front[lane] = place.offset
+        self.completed[attempt.number] += 1
+        self.failed[attempt.number] += attempt.cancelled  # it may have been its deadline that cancelled it
+        if receipts:
+            self._owed[attempt.process, attempt.number] = (attempt, receipts)
+        else:
+            self._finish(attempt)
+
+    def breaks_off(self, attempt: Attempt, error: BaseException, *, done: bool = False) -> None:
+        """A handler raises; that may mean that the order is done with."""
+        if attempt.process.dead:
+            return
+        self._ends(attempt)
+        self._history.note(attempt.process.name, "breaks off", attempt.number, repr(error))
+        self.failed[attempt.number] += 1
+        if done:
+            self._finish(attempt)
+
+    def receipt_acknowledged(self, process: Process, number: int) -> None:
+        """The broker has an event that a handler returned, and the process knows it."""
+        self._history.note(process.name, "has published a receipt of", number)
+        if (process, number) in self._owed:
+            attempt, owed = self._owed.pop((process, number))
+            if owed > 1:
+                self._owed[process, number] = (attempt, owed - 1)
+            else:
+                self._finish(attempt)
+
+    def letter_acknowledged(self, process: Process, place: Place) -> None:
+        """The broker has a dead letter, and the process knows it."""
+        self._history.note(process.name, "gives up", _at(*place))
+        share = self._share(process, place.partition)
+        if share is not None:
+            share.finished.add(place.offset)
+
+    def _ends(self, attempt: Attempt) -> None:
+        key = (attempt.process, self._ledger.lane(attempt.number))
+        if self._running.get(key) == attempt.number:
+            del self._running[key]
+
+    def _finish(self, attempt: Attempt) -> None:
+        offset = self._ledger.places[attempt.number].offset
+        attempt.share.finished.add(offset)
+        if attempt.cancelled:
+            attempt.share.late.add(offset)
+        else:
+            self.finished.add(attempt.number)
+
+    def _finished(self, share: Share, place: Place) -> bool:
+        """Whether a process may take an order for finished."""
+        offset = place.offset
+        if offset in share.finished or (share.known is not None and share.known.done(offset)):
+            return True
+        return offset < share.polled and self._ledger.order_at(place).manner is Manner.TOMBSTONE
+
+    # -- what is committed ------------------------------------------------------------------------
+
+    def commits(self, process: Process, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """A member asks for positions to be stored."""
+        for partition, position in offsets.items():
+            offset_map = decode_map(position.metadata, position.offset)
+            self._history.note(process.name, "commits", _at(partition, position.offset), offset_map or "")
+            share = self._share(process, partition)
+            if share is None or share.start is None:
+                self.break_(f"{process.name} commits {_at(partition, position.offset)}, which it does not own")
+                continue
+            if position.offset < share.committed:
+                self.break_(f"{process.name} commits {_at(partition, position.offset)} after {share.committed}")
+            share.committed = position.offset
+            self._verify(process, partition, share, position)
+
+    def _verify(self, process: Process, partition: TopicPartition, share: Share, position: OffsetAndMetadata) -> None:
+        """Whatever a commit calls done is finished, and it counts no attempt that was not made."""
+        offset_map = decode_map(position.metadata, position.offset)
+        end = offset_map.end if offset_map is not None else position.offset
+        offsets = self._ledger.offsets(partition)
+        for offset in offsets[bisect_left(offsets, share.verified) : bisect_left(offsets, end)]:
+            claimed = offset < position.offset or (offset_map is not None and offset_map.done(offset))
+            if claimed and not self._finished(share, Place(partition, offset)):
+                self.break_(f"{process.name} commits {_at(partition, offset)} as done, which is not finished")
+            made = offset_map.attempts.get(offset, 0) if offset_map is not None else 0
+            if made > self.failed[self._ledger.order_at(Place(partition, offset)).number]:
+                self.break_(f"{process.name} commits {made} attempts at {_at(partition, offset)}, fewer were made")
+        share.verified = max(share.verified, position.offset)
+
+    def commit_ended(self, process: Process, *, stored: bool) -> None:
+        """A member knows what became of its commit, or does not."""
+        term = self._terms.get(process)
+        if term is not None:
+            term.in_doubt = not stored
+        if not stored:
+            self._history.note(process.name, "does not know what became of its commit")
+
+    def note_stored(self, positions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """The group's positions have changed."""
+        for partition, position in positions.items():
+            before = self.stored.get(partition)
+            if before is not None and position.offset < before.offset:
+                self.break_(f"committed goes back to {_at(partition, position.offset)} from {before.offset}")
+            self.stored[partition] = position
+
+    def _stored(self, partition: TopicPartition, offset: int) -> bool:
+        """Whether whoever takes over knows that an offset is finished."""
+        position = self.stored.get(partition)
+        if position is None:
+            return False
+        offset_map = decode_map(position.metadata, position.offset)
+        return offset < position.offset or (offset_map is not None and offset_map.done(offset))
+
+
+def _at(partition: TopicPartition, offset: int) -> str:
+    return f"{partition.partition}@{offset}"

@@ -1,0 +1,151 @@
+"""Runtimes that are broken on purpose, to show that the laws see it.
+
+Each derives from a class of the runtime and does one thing wrong, the way other runtimes do or did.
+Only here is anything of eventhub replaced.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+
+from eventhub.record import ProducerRecord, Record, TopicPartition
+from eventhub.runtime import assignment, worker
+from eventhub.runtime.assignment import Assignment
+from eventhub.runtime.attempts import Attempts
+from eventhub.runtime.lanes import Lanes
+from eventhub.runtime.offset_map import OffsetMap
+from eventhub.runtime.offsets import Offsets
+from eventhub.runtime.options import Options
+from eventhub.runtime.partition import Lane
+from eventhub.runtime.recovery import Recovery
+from eventhub.subscription import Ordering
+
+
+class CommitsTheHighest(Offsets):
+    """Commits one past the highest finished offset, whatever is unfinished below."""
+
+    highest = 0
+
+    def finish(self, offset: int) -> None:
+        """Remember the highest."""
+        super().finish(offset)
+        self.highest = max(self.highest, offset + 1)
+
+    @property
+    def committable(self) -> int:
+        """The highest."""
+        return max(super().committable, self.highest)
+
+    def map(self) -> OffsetMap | None:
+        """No map: there is nothing beyond the highest."""
+        return None
+
+
+class CommitsBeforeHandling(Offsets):
+    """Commits what was delivered."""
+
+    @property
+    def committable(self) -> int:
+        """One past the last that was delivered."""
+        return self.next
+
+    def map(self) -> OffsetMap | None:
+        """No map: all is done."""
+        return None
+
+
+class HandlesKeysInParallel(Assignment):
+    """Forgets that keys have an order."""
+
+    def __init__(
+        self, group: str, topics: Mapping[str, tuple[str | None, Ordering]], lanes: Lanes, options: Options
+    ) -> None:
+        """Order nothing."""
+        unordered = {topic: (origin, Ordering.NONE) for topic, (origin, _) in topics.items()}
+        super().__init__(group, unordered, lanes, options)
+
+
+class DropsLetters(Recovery):
+    """Takes a record for done although its dead letter was not taken."""
+
+    async def _deliver(self, letter: ProducerRecord, record: Record, attempts: Attempts) -> None:
+        del record, attempts
+        await self._wiring.publisher.producer.send([letter])
+
+
+class KnowsNoEpochs(Assignment):
+    """Goes on with what it knew of a partition before it lost it, and so do its handlers."""
+
+    async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Commit, but let everything run."""
+        self.unjoined_since = self._options.clock.monotonic()
+        await self.commit([self.partitions[tp] for tp in partitions if tp in self.partitions])
+
+    async def _take_over(self, partitions: Sequence[TopicPartition]) -> None:
+        known = dict(self.partitions)
+        self.partitions.clear()
+        await super()._take_over(partitions)
+        self.partitions.update((tp, known[tp]) for tp in partitions if tp in known)
+
+
+class ReordersRetries(Lanes):
+    """Lets later records of a key go first while one waits for its next attempt."""
+
+    async def rest(self, seconds: float) -> None:
+        """Rest without the key."""
+        await asyncio.sleep(0)
+        lane = self._own_lane()
+        lane.partition.lanes.pop(lane.key, None)
+        waiting, lane.queue = lane.queue, deque()
+        for record in waiting:
+            self._leave(record)
+            self._fed.append([(lane.partition, [record])])
+        if waiting and self._hungry is not None and not self._hungry.done():
+            self._hungry.set_result(None)
+        await super().rest(seconds)
+        lane.partition.lanes.setdefault(lane.key, lane)
+
+
+class ForgetsTheParked(Lanes):
+    """Takes a record for done as soon as it waits for its next attempt."""
+
+    def _park(self, lane: Lane) -> None:
+        super()._park(lane)
+        if lane.record is not None:
+            lane.partition.offsets.finish(lane.record.offset)
+
+
+class FinishesTwice(Offsets):
+    """Does not mind when a record is finished again."""
+
+    def finish(self, offset: int) -> None:
+        """Finish what is unfinished."""
+        if offset in self._unfinished:
+            super().finish(offset)
+
+
+Swap = tuple[ModuleType, str, type]
+
+MUTANTS: Mapping[str, Collection[Swap]] = {
+    "commit-max": [(assignment, "Offsets", CommitsTheHighest)],
+    "commit-before-handling": [(assignment, "Offsets", CommitsBeforeHandling)],
+    "parallel-key": [(worker, "Assignment", HandlesKeysInParallel)],
+    "drop-on-dead-letter-failure": [(worker, "Recovery", DropsLetters)],
+    "no-epoch": [(worker, "Assignment", KnowsNoEpochs), (assignment, "Offsets", FinishesTwice)],
+    "retry-reorders": [(worker, "Lanes", ReordersRetries), (assignment, "Offsets", FinishesTwice)],
+    "forget-parked": [(worker, "Lanes", ForgetsTheParked), (assignment, "Offsets", FinishesTwice)],
+}
+"""What each mutant puts in the place of what."""
+
+
+@contextmanager
+def mutated(name: str | None) -> Iterator[None]:
+    """Run with a mutant, or with the runtime as it is."""
+    with ExitStack() as undo:
+        for module, attribute, mutant in MUTANTS[name] if name is not None else ():
+            undo.callback(setattr, module, attribute, getattr(module, attribute))
+            setattr(module, attribute, mutant)
+        yield
