@@ -144,7 +144,7 @@ def test_the_refusal_is_worded_as_shown() -> None:
     """The message in the page is the message."""
     [problem] = AvroCodec().problems(REQUIRED_AFTER_TWO, AvroCodec().schema(TWO))
 
-    assert re.search(rf"- {re.escape(problem)} \(new schema reading version 1\)", PAGE)
+    assert re.search(rf"- {re.escape(str(problem))} \(new schema reading version 1\)", PAGE)
 
 
 TWO = order(quantity=(int, ...))

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from eventhub.event import Event
 from eventhub.registry.base import Schema
+from eventhub.registry.compatibility import Problem
 
 Encode = Callable[[Event], bytes]
 """An event in, its framed bytes out. Raises ``SchemaMismatch`` if a value has no place in the schema."""
@@ -42,6 +43,6 @@ class Codec(Protocol):
         """The full name of the event type that a schema describes."""
         ...
 
-    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
-        """Why the event class could not read what was written with a schema, one sentence each; empty if it can."""
+    def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
+        """Why the event class could not read what was written with a schema; empty if it can."""
         ...

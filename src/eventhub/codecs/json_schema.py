@@ -26,7 +26,7 @@ from eventhub.codecs.models import event_name, reasons
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType
-from eventhub.registry.compatibility import problems
+from eventhub.registry.compatibility import Problem, problems
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_TEXT = 1024 * 1024
@@ -91,14 +91,11 @@ class JsonSchemaCodec:
         title = loaded.get("title") if isinstance(loaded, dict) else None
         return title if isinstance(title, str) else ""
 
-    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
+    def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
         """Why the event class could not read what was written with a schema."""
         by_hand = event.__dict__.get("__schema__")
         reader = _checked(event, by_hand).text if by_hand is not None else _text(_derived(event, is_closed=False))
-        try:
-            return problems(Schema(reader, SchemaType.JSON), schema)
-        except InvalidSchema as error:
-            return (str(error),)
+        return problems(Schema(reader, SchemaType.JSON), schema)
 
 
 class _Generator(GenerateJsonSchema):

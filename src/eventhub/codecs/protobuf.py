@@ -55,7 +55,7 @@ from eventhub.codecs.wire import read_indexes, write_indexes
 from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType
-from eventhub.registry.compatibility import problems
+from eventhub.registry.compatibility import Problem, problems
 from eventhub.registry.compatibility.proto_model import Message, ProtoFile
 from eventhub.registry.compatibility.proto_parser import parse_protobuf
 
@@ -131,21 +131,22 @@ class ProtobufCodec:
         first = next(iter(parse_protobuf(schema.text, {}).definitions()), None)
         return "" if first is None else first[0]
 
-    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
+    def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
         """Why the event class could not read what was written with a schema.
 
         Two things are problems though the rules of registries let them pass: a number that now is another
         field's, since a reader would take one text for another (a field that was renamed declares its old
         name as an alias), and a field without default that the writer does not have.
         """
+        found = problems(self.schema(event), schema)
         try:
             written = parse_protobuf(schema.text, {})
-            return [*problems(self.schema(event), schema), *_unreadable(proto_messages(event), written, models(event))]
-        except InvalidSchema as error:
-            return (str(error),)
+        except InvalidSchema:
+            return found
+        return [*found, *_unreadable(proto_messages(event), written, models(event))]
 
 
-def _unreadable(messages: Mapping[str, ProtoMessage], written: ProtoFile, known: Models) -> Iterator[str]:
+def _unreadable(messages: Mapping[str, ProtoMessage], written: ProtoFile, known: Models) -> Iterator[Problem]:
     """The fields that a class would read wrongly, or not at all."""
     theirs = {simple_name(name): each for name, each in written.definitions() if isinstance(each, Message)}
     for name, message in messages.items():
@@ -157,9 +158,11 @@ def _unreadable(messages: Mapping[str, ProtoMessage], written: ProtoFile, known:
         for entry in message.fields:
             was = names.get(entry.number)
             if was is None and entry.label == "optional" and not entry.is_nullable and fields[entry.name].is_required():
-                yield f"{name}.{entry.name}: has no default, and is not written; give it one"
-            if was not in {None, entry.name, *read_aliases(fields[entry.name])}:
-                yield f"{name}.{entry.name}: number {entry.number} was written as {was!r}; take one that was never used"
+                reason = f"{name}.{entry.name} has no default, and is not written; give it one"
+                yield Problem("FIELD_WITHOUT_DEFAULT", f"/{name}/{entry.number}", reason, entry.name, "")
+            if was is not None and was not in {entry.name, *read_aliases(fields[entry.name])}:
+                reason = f"{name}.{entry.name} has the number of {was!r}; take one that was never used"
+                yield Problem("FIELD_NUMBER_REUSED", f"/{name}/{entry.number}", reason, entry.name, was)
 
 
 def _message_class(messages: Mapping[str, ProtoMessage]) -> type[ProtobufMessage]:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from eventhub.codecs import wire
 from eventhub.codecs.avro import AvroCodec
-from eventhub.codecs.avro.references import made_whole
 from eventhub.codecs.base import Codec
 from eventhub.codecs.json_schema import JsonSchemaCodec
 from eventhub.codecs.upcast import ByVersion, Upcast, applies, by_version
+from eventhub.codecs.versions import FORMATS, reading, whole, whole_schema
 from eventhub.errors import (
     DeclarationError,
     DecodeError,
@@ -28,7 +27,7 @@ from eventhub.errors import (
     SchemaNotFound,
 )
 from eventhub.event import Event, Format, SubjectName, event_info
-from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry, SchemaType
+from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry
 
 if TYPE_CHECKING:
     from eventhub.codecs.base import Encode
@@ -36,12 +35,6 @@ if TYPE_CHECKING:
 
 Decoded = Callable[[bytes, int], Event | None]
 
-_FORMATS = {
-    SchemaType.AVRO: Format.AVRO,
-    SchemaType.JSON: Format.JSON_SCHEMA,
-    SchemaType.PROTOBUF: Format.PROTOBUF,
-}
-_MAX_REFERENCES = 256  # definitions that one schema may lean on, as in the embedded registry
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
@@ -158,24 +151,17 @@ class Serde:
 
     async def _prepare_read(self, event: type[Event], upcasts: ByVersion, problems: _Problems) -> None:
         subject = event_info(event).subject_name
-        found = len(problems.incompatible)
+        before = len(problems.incompatible)
         for registered in await self._registry.versions(subject):
-            version = replace(registered, schema=await _whole(self._registry, registered.schema))
+            version = await whole(self._registry, registered)
             self._learn(version)
-            if _FORMATS[version.schema.type] not in self._codecs:
-                continue
-            codec = self._codecs[_FORMATS[version.schema.type]]
-            upcast = upcasts.get((event, version.version))
-            if upcast is not None and applies(upcast, codec, version.schema):
-                continue
-            reasons = codec.problems(event, version.schema)
-            if reasons and upcast is not None:
-                nor_old = codec.problems(upcast.old, version.schema)
-                reasons = [*reasons, *(f"nor can {upcast.old.__name__}: {reason}" for reason in nor_old)]
-            if reasons:
+            if FORMATS[version.schema.type] not in self._codecs:
+                continue  # it may be of long ago; a record of it is given up
+            found = reading(event, version, self._codecs, upcasts).problems
+            if found:
                 start = f"{event.__name__} cannot read version {version.version}"
-                problems.incompatible.append((subject, [f"{start}: {reason}" for reason in reasons]))
-        if len(problems.incompatible) == found:
+                problems.incompatible.append((subject, [f"{start}: {problem}" for problem in found]))
+        if len(problems.incompatible) == before:
             self._checked.add(event)
 
     def _learn(self, version: RegisteredSchema) -> None:
@@ -248,7 +234,7 @@ class Reader:
                 schema = await self._registry.schema(named)
             else:
                 schema = await self._registry.schema_by_guid(str(named))
-            whole, version = await _whole(self._registry, schema), await self._version(record.topic, named)
+            whole, version = await whole_schema(self._registry, schema), await self._version(record.topic, named)
             self.compile(record.topic, value[:5] if header is None else header, whole, version)
         except RecordError as error:
             error.record = record
@@ -268,7 +254,7 @@ class Reader:
         Raises:
             DecodeError: If nothing can be read with the schema.
         """
-        codec = self._codecs.get(_FORMATS[schema.type])
+        codec = self._codecs.get(FORMATS[schema.type])
         if codec is None:
             msg = f"schema is {schema.type.value}, for which there is no codec"
             raise DecodeError(msg)
@@ -329,25 +315,6 @@ def _protobuf(event: type[Event]) -> Codec:
         msg = f"{event.__name__}: Protobuf needs an extra: pip install 'eventhub[protobuf]'"
         raise DeclarationError(msg) from error
     return ProtobufCodec()
-
-
-async def _whole(registry: SchemaRegistry, schema: Schema) -> Schema:
-    """A schema with the definitions of other subjects that it refers to; one that makes no sense stays as it is."""
-    if schema.type is not SchemaType.AVRO or not schema.references:
-        return schema
-    definitions: dict[str, str] = {}
-    pending = list(schema.references)
-    while pending and len(definitions) < _MAX_REFERENCES:
-        reference = pending.pop()
-        if reference.name not in definitions:
-            versions = await registry.versions(reference.subject)
-            for found in (version.schema for version in versions if version.version == reference.version):
-                definitions[reference.name] = found.text
-                pending += found.references
-    try:
-        return Schema(made_whole(schema.text, definitions))
-    except InvalidSchema:
-        return schema  # whoever parses it says what is wrong
 
 
 def _schema_header(record: Record) -> bytes | None:

@@ -706,7 +706,7 @@ def test_a_reader_that_cannot_read_is_told_why() -> None:
     problems = CODEC.problems(Reads, CODEC.schema(OrderCreated))
 
     assert 2 == len(problems)
-    assert "'urgent' has no default" in problems[1]
+    assert "'urgent' has no default" in problems[1].reason
 
 
 def test_a_schema_that_is_none_is_a_problem_and_no_crash() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Reference, Schema, SchemaType
-from eventhub.registry.compatibility import problems
+from eventhub.registry.compatibility import INVALID_SCHEMA, problems
 from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.bounds import REFERENCES
 from eventhub.registry.compatibility.parsed import parse_schema, problems_between
@@ -75,7 +75,15 @@ def test_schema_that_is_leaned_on_twice_is_one() -> None:
 
 def test_problems_are_sentences() -> None:
     """The checker is of use without a registry."""
-    assert ("/: TYPE_MISMATCH: 'int' cannot be read from 'string'",) == problems(Schema('"int"'), Schema('"string"'))
+    [problem] = problems(Schema('"int"'), Schema('"string"'))
+
+    assert "/: TYPE_MISMATCH: 'int' cannot be read from 'string'" == str(problem)
+
+
+@pytest.mark.parametrize("writer", [Schema("{"), Schema('"int"', references=(Reference("r", "s", 1),))])
+def test_what_cannot_be_compared_is_one_problem(writer: Schema) -> None:
+    """Whoever asks for problems wants no exception beside them."""
+    assert [INVALID_SCHEMA] == [problem.kind for problem in problems(Schema('"int"'), writer)]
 
 
 def test_types_do_not_read_each_other() -> None:

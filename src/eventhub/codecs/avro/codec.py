@@ -17,7 +17,7 @@ from eventhub.codecs.base import Decode, Encode
 from eventhub.errors import DeclarationError, InvalidSchema
 from eventhub.event import Event
 from eventhub.registry.base import Schema
-from eventhub.registry.compatibility import problems
+from eventhub.registry.compatibility import INVALID_SCHEMA, Problem, problems
 
 
 class AvroCodec:
@@ -60,12 +60,13 @@ class AvroCodec:
         declared = parse(schema.text)
         return declared.name if isinstance(declared, Record) else ""
 
-    def problems(self, event: type[Event], schema: Schema) -> Sequence[str]:
+    def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
         """Why the event class could not read what was written with a schema (Avro's rules for readers and writers).
 
         The name of the event itself is no reason: which class reads a schema was decided before.
         """
         try:
-            return problems(Schema(reader_schema(event, self.name(schema))), schema)
+            reader = reader_schema(event, self.name(schema))
         except InvalidSchema as error:
-            return (str(error),)
+            return (Problem(INVALID_SCHEMA, "", str(error), "", ""),)
+        return problems(Schema(reader), schema)

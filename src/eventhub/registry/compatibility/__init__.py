@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Schema
 from eventhub.registry.compatibility.levels import Conflict, conflicts
 from eventhub.registry.compatibility.parsed import Parsed, Resolve, parse_schema, problems_between
-from eventhub.registry.compatibility.problem import Problem
+from eventhub.registry.compatibility.problem import INVALID_SCHEMA, Problem
 
-__all__ = ["Conflict", "Parsed", "Problem", "Resolve", "conflicts", "parse_schema", "problems", "problems_between"]
+__all__ = [
+    "INVALID_SCHEMA",
+    "Conflict",
+    "Parsed",
+    "Problem",
+    "Resolve",
+    "conflicts",
+    "parse_schema",
+    "problems",
+    "problems_between",
+]
 
 
-def problems(reader: Schema, writer: Schema) -> tuple[str, ...]:
-    """What of a writer's schema a reader's cannot read, one sentence each; empty if it can read all.
+def problems(reader: Schema, writer: Schema) -> tuple[Problem, ...]:
+    """What of a writer's schema a reader's cannot read; empty if it can read all.
 
-    Raises:
-        InvalidSchema: If one of them is not valid.
+    A schema that is not valid, or leans on others, is one problem.
     """
-    return tuple(map(str, problems_between(parse_schema(reader), parse_schema(writer))))
+    try:
+        return problems_between(parse_schema(reader), parse_schema(writer))
+    except InvalidSchema as error:
+        return (Problem(INVALID_SCHEMA, "", str(error), "", ""),)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INVALID_SCHEMA = "INVALID_SCHEMA"
+"""The kind of a problem that lies in one schema alone: nothing can be compared with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

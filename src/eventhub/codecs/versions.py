@@ -1,0 +1,91 @@
+"""What an event class makes of each version of its subject: it reads it, an upcast does, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eventhub.codecs.avro.references import made_whole
+from eventhub.codecs.base import Codec
+from eventhub.codecs.upcast import ByVersion, Upcast, applies
+from eventhub.errors import InvalidSchema
+from eventhub.event import Event, Format
+from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry, SchemaType
+from eventhub.registry.compatibility import Problem
+
+FORMATS = {
+    SchemaType.AVRO: Format.AVRO,
+    SchemaType.JSON: Format.JSON_SCHEMA,
+    SchemaType.PROTOBUF: Format.PROTOBUF,
+}
+_MAX_REFERENCES = 256  # definitions that one schema may lean on, as in the embedded registry
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an event class makes of one version of its subject."""
+
+    version: RegisteredSchema
+    """The version, its schema with all that it leans on."""
+    upcast: Upcast[Any, Any] | None = None
+    """The upcast that reads it, or None where the class itself does."""
+    problems: tuple[Problem, ...] = ()
+    """Why it cannot be read; empty if it can."""
+
+
+def reading(
+    event: type[Event], version: RegisteredSchema, codecs: Mapping[Format, Codec], upcasts: ByVersion
+) -> Reading:
+    """Judge whether an event class, or an upcast for it, reads what was written with a version.
+
+    The schema is to be whole.
+    """
+    schema = version.schema
+    codec = codecs.get(FORMATS[schema.type])
+    if codec is None:
+        reason = f"{schema.type.value} was written, which nobody reads who declares no event in that format"
+        own = event.__event__.format.value
+        return Reading(version, problems=(Problem("FORMAT_NOT_READ", "", reason, own, schema.type.value),))
+    upcast = upcasts.get((event, version.version))
+    if upcast is not None and applies(upcast, codec, schema):
+        return Reading(version, upcast)
+    problems = tuple(codec.problems(event, schema))
+    if problems and upcast is not None:
+        nor_old = codec.problems(upcast.old, schema)
+        problems += tuple(
+            replace(problem, reason=f"nor can {upcast.old.__name__}: {problem.reason}") for problem in nor_old
+        )
+    return Reading(version, problems=problems)
+
+
+async def whole(registry: SchemaRegistry, version: RegisteredSchema) -> RegisteredSchema:
+    """A version whose schema has the definitions of other subjects that it refers to.
+
+    Raises:
+        RegistryError: If the registry does not answer.
+    """
+    return replace(version, schema=await whole_schema(registry, version.schema))
+
+
+async def whole_schema(registry: SchemaRegistry, schema: Schema) -> Schema:
+    """A schema with the definitions of other subjects that it refers to; one that makes no sense stays as it is.
+
+    Raises:
+        RegistryError: If the registry does not answer.
+    """
+    if schema.type is not SchemaType.AVRO or not schema.references:
+        return schema
+    definitions: dict[str, str] = {}
+    pending = list(schema.references)
+    while pending and len(definitions) < _MAX_REFERENCES:
+        reference = pending.pop()
+        if reference.name not in definitions:
+            versions = await registry.versions(reference.subject)
+            for found in (version.schema for version in versions if version.version == reference.version):
+                definitions[reference.name] = found.text
+                pending += found.references
+    try:
+        return Schema(made_whole(schema.text, definitions))
+    except InvalidSchema:
+        return schema  # whoever parses it says what is wrong
