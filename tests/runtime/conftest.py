@@ -26,7 +26,8 @@ class Shop:
 
     def __init__(self, connect: Callable[[], Broker]) -> None:
         """Declare the events."""
-        self._connect = connect
+        self.connect = connect
+        """Makes a broker for a hub."""
         self._registry = EmbeddedRegistry()
         self.unique = unique = uuid.uuid4().hex[:8]
 
@@ -59,7 +60,7 @@ class Shop:
         """A hub of its own, as another process would have it."""
         options = options or Options(commit_interval=0.1)
         registry = embedded_registry(self._registry)
-        async with Hub(self._connect(), registry=registry, auto_register=True, provision=True, options=options) as hub:
+        async with Hub(self.connect(), registry=registry, auto_register=True, provision=True, options=options) as hub:
             yield hub
 
     @asynccontextmanager
@@ -78,7 +79,7 @@ class Shop:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Broker]:
-        broker = self._connect()
+        broker = self.connect()
         await broker.start()
         try:
             yield broker

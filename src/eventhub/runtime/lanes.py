@@ -27,15 +27,7 @@ from eventhub.runtime.partition import Lane, Partition
 from eventhub.runtime.places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Collection,
-        Coroutine,
-        Hashable,
-        Iterator,
-    )
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Hashable, Iterator
     from typing import Any
 
     from eventhub.clock import Clock
@@ -51,10 +43,11 @@ CANCEL_GRACE = 1.0  # seconds for a handler to end once cancelled; one that swal
 class Lanes:
     """Runs ``process`` for every record that is fed, in order within each lane."""
 
-    def __init__(self, process: Process, *, concurrency: int, clock: Clock) -> None:
-        """Make lanes of which at most ``concurrency`` run at the same time."""
+    def __init__(self, process: Process, *, concurrency: int, clock: Clock, stubborn: Collection[Lane] = ()) -> None:
+        """Make lanes of which at most ``concurrency`` run at the same time; ``stubborn`` ones are another worker's."""
         self._process = process
         self._clock = clock
+        self._inherited = stubborn
         self._context: Context = copy_context()
         # The burst: what was fed and not taken up, and who takes it up.
         self._items: Iterator[Item] = iter(())
@@ -110,6 +103,12 @@ class Lanes:
     def lanes(self) -> list[Lane]:
         """The keys that are under way in tasks of their own."""
         return [lane for lane in self._tasks.values() if lane is not None]
+
+    @property
+    def stubborn(self) -> list[Lane]:
+        """Lanes whose handlers swallowed their cancellation and outlive their partitions, inherited ones included."""
+        outliving = (lane for lane in (*self._inherited, *self.lanes) if lane.partition.closed)
+        return [lane for lane in outliving if lane.task is not None and not lane.task.done()]
 
     async def room(self, in_flight: int, timeout: float) -> None:
         """Return when more may be fed and at most so many records are in flight, parked ones apart, or in time."""
@@ -175,9 +174,8 @@ class Lanes:
 
     def adopt(self, partition: Partition) -> None:
         """Let keys of a new partition wait for handlers of its predecessor that swallowed their cancellation."""
-        for lane in self.lanes:
-            stubborn = lane.partition.closed and lane.partition.topic_partition == partition.topic_partition
-            if stubborn and lane.task is not None:
+        for lane in self.stubborn:
+            if lane.task is not None and lane.partition.topic_partition == partition.topic_partition:
                 heir = partition.lanes[lane.key] = Lane(partition, lane.key, None, self._clock.monotonic())
                 heir.task = self._spawn(self._succeed(heir, lane.task), heir)
 

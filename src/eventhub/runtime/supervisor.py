@@ -110,7 +110,8 @@ class Supervisor:
         """Run a worker, and another when its connection broke."""
         failures = 0
         while not self._stopping.is_set():
-            self.worker = Worker(self.service, state, self._wiring, self.counters)
+            stubborn = self.worker.lanes.stubborn if self.worker is not None else ()
+            self.worker = Worker(self.service, state, self._wiring, self.counters, stubborn)
             started = self._wiring.options.clock.monotonic()
             try:
                 await self.worker.run()

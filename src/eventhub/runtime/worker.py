@@ -39,7 +39,7 @@ from eventhub.service import replay_topic
 from eventhub.subscription import Ordering, returned_events
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Collection, Mapping, Sequence
 
     from eventhub.brokers.base import Consumer
     from eventhub.record import Record, TopicPartition
@@ -59,7 +59,14 @@ DEADLINE_TICK = 0.05  # seconds between two looks at the deadlines: how much lat
 class Worker:
     """Handles the records of one service, until it is stopped."""
 
-    def __init__(self, service: Service[Any], state: object, wiring: Wiring, counters: Counters) -> None:
+    def __init__(
+        self,
+        service: Service[Any],
+        state: object,
+        wiring: Wiring,
+        counters: Counters,
+        stubborn: Collection[Lane] = (),
+    ) -> None:
         """Prepare to handle what the service subscribes to.
 
         Args:
@@ -67,6 +74,7 @@ class Worker:
             state: What the service's lifespan yielded, or None.
             wiring: Broker, publisher, reader and options.
             counters: Where to count; they outlive this worker.
+            stubborn: Lanes of workers before, whose keys wait until their handlers have ended.
         """
         self._group = service.name
         self._topics = (*service.topics, *service.replay_topics)
@@ -87,7 +95,8 @@ class Worker:
         self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
         self._trial = asyncio.Lock()
-        self.lanes = Lanes(self._take, concurrency=service.limits.concurrency, clock=self._clock)
+        concurrency = service.limits.concurrency
+        self.lanes = Lanes(self._take, concurrency=concurrency, clock=self._clock, stubborn=stubborn)
         self._plans = {
             event: make_plan(s, service, self._deadlines, wiring.publisher, self.lanes.aside)
             for s in service.subscriptions

@@ -1,0 +1,86 @@
+"""What outlives a worker whose connection broke, on both brokers."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from eventhub import Hub, Options, Service, subscribe
+from eventhub.brokers.base import Broker, RebalanceListener
+from eventhub.errors import BrokerError
+from eventhub.testing.waiting import until
+from tests.runtime.conftest import Shop
+
+
+class Breakable:
+    """A broker whose consumers break when told to, as clients do whose connection is gone."""
+
+    def __init__(self, broker: Broker) -> None:
+        """Begin sound."""
+        self._broker = broker
+        self.consumers: list[BreakableConsumer] = []
+        """Every consumer that was asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
+
+    def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> "BreakableConsumer":
+        """A consumer that can be broken."""
+        self.consumers.append(BreakableConsumer(self._broker.consumer(group, topics, listener)))
+        return self.consumers[-1]
+
+
+class BreakableConsumer:
+    """A consumer that breaks when told to."""
+
+    def __init__(self, consumer: Any) -> None:
+        """Begin sound."""
+        self._consumer = consumer
+        self.broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    def failure(self) -> BaseException | None:
+        """Why it cannot go on."""
+        return BrokerError("the connection is gone") if self.broken else self._consumer.failure()
+
+
+@pytest.mark.slow
+async def test_the_next_worker_waits_for_a_handler_that_swallowed_its_cancellation(shop: Shop) -> None:
+    """Its record is delivered again, and is handled only after the handler under the worker before has ended."""
+    log, release = list[str](), asyncio.Event()
+
+    @subscribe(shop.order)
+    async def handle(_: Any) -> None:
+        log.append("begins")
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                log.append("goes on")
+        log.append("ends")
+
+    service, connect = Service(shop.name("stubborn"), [handle]), shop.connect
+    broker = Breakable(connect())
+    shop.connect = lambda: cast("Broker", broker)
+    async with shop.serving(service, options=Options(commit_interval=0.1, drain_grace=0.0)) as hub:
+        await hub.publish_many(shop.orders("a"))
+        await until(lambda: log)
+        broker.consumers[0].broken = True
+        await until(lambda: len(broker.consumers) == 2 and in_flight(hub) == 1, timeout=60)
+        before = list(log)
+        release.set()
+        await until(lambda: log.count("ends") == 2)
+    shop.connect = connect
+
+    assert ["begins", "goes on", "goes on"] == before
+    assert ["ends", "begins", "ends"] == log[3:]
+    assert 1 == await shop.committed(shop.order, service)
+
+
+def in_flight(hub: Hub) -> int:
+    """How many records the present worker has in hand or in its queues."""
+    worker = hub.supervisors[0].worker
+    return worker.lanes.in_flight if worker is not None else 0
