@@ -21,7 +21,7 @@ from examples.scenario import LeftOver, Setup
 from examples.table import Screen, screen
 from examples.verdict import verdict
 
-EXPECTED_ERRORS = (EventHubError, KafkaStartError, KafkaUnavailable, LeftOver, ServiceEnded)
+EXPECTED_ERRORS = (EventHubError, ImportError, KafkaStartError, KafkaUnavailable, LeftOver, ServiceEnded)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,11 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="eventhub-demo-"))
-    setup = Setup(arguments.orders, arguments.seed, folder)
     passed = False
     try:
         with screen(console) as shown:
-            evidence = asyncio.run(_run(arguments, setup, shown))
+            evidence = asyncio.run(_run(arguments, folder, shown))
         passed = judge(evidence)
     except* EXPECTED_ERRORS as failures:
         print(_first(failures), file=sys.stderr)
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if passed:
         shutil.rmtree(folder)
         return 0
-    print(f"stock and logs are in {folder}", file=sys.stderr)
+    print(f"what the run left is in {folder}", file=sys.stderr)
     return 1
 
 
@@ -53,14 +52,24 @@ def judge(evidence: Evidence) -> bool:
     return all(check.passed for check in checks)
 
 
-async def _run(arguments: argparse.Namespace, setup: Setup, shown: Screen) -> Evidence:
+async def _run(arguments: argparse.Namespace, folder: Path, shown: Screen) -> Evidence:
     """Run where the arguments say."""
+    setup = Setup(arguments.orders, arguments.seed, folder, await _room(arguments.postgres))
     if arguments.broker is not None:
         return await run_processes(setup, arguments.broker, arguments.registry, shown)
     if arguments.kafka:
         async with kafka_and_registry() as (broker, registry):
             return await run_processes(setup, broker, registry, shown)
     return await run_here(setup, shown)
+
+
+async def _room(dsn: str | None) -> str | None:
+    """Room for a stock in a PostgreSQL, if one is named."""
+    if dsn is None:
+        return None
+    from examples.postgres import new_schema  # noqa: PLC0415 - an extra
+
+    return await new_schema(dsn)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -74,6 +83,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples", description=__doc__)
     parser.add_argument("--orders", type=int, default=1000, help="how many orders come in (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="decides every order (default: %(default)s)")
+    parser.add_argument("--postgres", metavar="DSN", help="keep the stock there, as postgresql://user@localhost/shop")
     parser.add_argument("--kafka", action="store_true", help="three processes on a Kafka that is started for the run")
     parser.add_argument("--broker", metavar="URL", help="three processes on your Kafka, as kafka://localhost:9092")
     parser.add_argument("--registry", metavar="URL", help="its Schema Registry, as http://localhost:8081")

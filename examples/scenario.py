@@ -11,8 +11,8 @@ from eventhub.brokers.base import Admin, Broker, NewTopic
 from eventhub.record import TopicPartition
 from examples.evidence import Evidence
 from examples.hostile import send_hostile
+from examples.inventory_service.service import open_stock
 from examples.inventory_service.service import service as inventory_service
-from examples.inventory_service.stock import read_shelves
 from examples.notification_service.mail import UNREACHABLE
 from examples.notification_service.service import service as notification_service
 from examples.order_service.events import OrderCreated
@@ -45,12 +45,14 @@ class Setup:
     seed: int
     """What decides everything that is drawn: the orders, and which mails fail at first."""
     folder: Path
-    """Where the stock and the logs are kept."""
+    """Where the logs are kept, and the stock as well unless it is in PostgreSQL."""
+    postgres: str | None = None
+    """The URL of a PostgreSQL that has no stock yet, or None for a file."""
 
     @property
-    def database(self) -> Path:
-        """The file of the inventory's stock."""
-        return self.folder / "inventory.sqlite3"
+    def database(self) -> str:
+        """Where the inventory keeps its stock."""
+        return self.postgres or str(self.folder / "inventory.sqlite3")
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -58,7 +60,7 @@ class Setup:
         return {
             "SHOP_ORDERS": str(self.orders),
             "SHOP_SEED": str(self.seed),
-            "INVENTORY_DATABASE": str(self.database),
+            "INVENTORY_DATABASE": self.database,
             "MAIL_SEED": str(self.seed),
         }
 
@@ -109,13 +111,15 @@ async def gather(
 ) -> Evidence:
     """Everything there is to know about a run whose services have stopped."""
     await watch.catch_up()
+    async with open_stock(setup.database) as stock:
+        shelves = await stock.shelves()
     return Evidence(
         orders=tuple(generate_orders(setup.seed, setup.orders)),
         facts=tuple(watch.facts),
         dead_letters=tuple(watch.dead_letters),
         hostile=hostile,
         unreachable=UNREACHABLE,
-        shelves=read_shelves(setup.database),
+        shelves=shelves,
         unread=await count_unread(broker.admin),
         exit_codes=exit_codes,
     )

@@ -1,17 +1,15 @@
-"""The inventory service: one handler, whose stock, inbox and outbox stand in one file."""
+"""The inventory service: one handler, whose stock, inbox and outbox stand in one database."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventhub import Context, Service, subscribe
 from eventhub.middleware.transactional import transactional
-from eventhub.outbox.sqlite import SqliteStore
 from examples.inventory_service.events import OrderCreated, StockReserved, StockShort
-from examples.inventory_service.stock import fill_shelves, take
+from examples.inventory_service.sqlite import sqlite_stock
+from examples.inventory_service.stock import Stock
 
 
 class Settings(BaseSettings):
@@ -19,29 +17,29 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="INVENTORY_", frozen=True)
 
-    database: Path = Path("inventory.sqlite3")
+    database: str = "inventory.sqlite3"
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """The service's state."""
+def open_stock(database: str) -> AbstractAsyncContextManager[Stock]:
+    """The stock in PostgreSQL, if that is a URL of one, and in a SQLite file otherwise."""
+    if database.startswith("postgresql://"):
+        from examples.inventory_service.postgres import postgres_stock  # noqa: PLC0415 - an extra
 
-    store: SqliteStore
+        return postgres_stock(database)
+    return sqlite_stock(database)
 
 
 @asynccontextmanager
-async def inventory() -> AsyncIterator[Inventory]:
-    """The file, open while the service runs, with goods on its shelves."""
-    async with SqliteStore(Settings().database) as store:
-        async with store.transaction() as transaction:
-            await fill_shelves(transaction.connection)
-        yield Inventory(store)
+async def inventory() -> AsyncIterator[Stock]:
+    """The service's state: the stock, open while the service runs."""
+    async with open_stock(Settings().database) as stock:
+        yield stock
 
 
 @subscribe(OrderCreated)
-async def reserve_stock(order: OrderCreated, context: Context[Inventory]) -> StockReserved | StockShort:
+async def reserve_stock(order: OrderCreated, context: Context[Stock]) -> StockReserved | StockShort:
     """Set the ordered quantity aside, or say that there is too little."""
-    if await take(context.transaction.connection, order.sku, order.quantity):
+    if await context.state.take(context.transaction.connection, order.sku, order.quantity):
         return StockReserved(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
     return StockShort(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
 

@@ -1,12 +1,10 @@
-"""Stock in one SQLite file, changed in transactions that somebody else begins and commits."""
+"""What stock is, wherever it is kept: shelves that are changed in transactions."""
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Protocol
 
-from aiosqlite import Connection
+from eventhub.outbox.base import Store
 
 OPENING_STOCK = {
     "assam": 500,
@@ -19,14 +17,6 @@ OPENING_STOCK = {
     "white-peony": 8,
 }
 
-_SHELVES = """
-    CREATE TABLE IF NOT EXISTS shelves (
-        sku       TEXT PRIMARY KEY,
-        opening   INTEGER NOT NULL,
-        available INTEGER NOT NULL CHECK (available >= 0)
-    )
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -36,25 +26,18 @@ class Shelf:
     available: int
 
 
-async def fill_shelves(database: Connection) -> None:
-    """Put goods on the shelves of a new file."""
-    await database.execute(_SHELVES)
-    await database.executemany(
-        "INSERT INTO shelves (sku, opening, available) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING",
-        OPENING_STOCK.items(),
-    )
+class Stock(Protocol):
+    """Shelves, with an inbox and an outbox in the same database."""
 
+    @property
+    def store(self) -> Store[Any]:
+        """Who begins and commits transactions; that the state has it makes the service transactional."""
+        ...
 
-async def take(database: Connection, sku: str, quantity: int) -> bool:
-    """Take goods from their shelf and say whether there was enough; of too little, nothing is taken."""
-    taken = await database.execute(
-        "UPDATE shelves SET available = available - ?1 WHERE sku = ?2 AND available >= ?1", (quantity, sku)
-    )
-    return taken.rowcount == 1
+    async def take(self, database: Any, sku: str, quantity: int) -> bool:  # noqa: ANN401 - a transaction's connection
+        """Take goods from their shelf and say whether there was enough; of too little, nothing is taken."""
+        ...
 
-
-def read_shelves(path: Path) -> Mapping[str, Shelf]:
-    """All shelves of a stock file, by sku."""
-    with closing(sqlite3.connect(path)) as database:
-        rows = database.execute("SELECT sku, opening, available FROM shelves ORDER BY sku").fetchall()
-    return {sku: Shelf(opening, available) for sku, opening, available in rows}
+    async def shelves(self) -> Mapping[str, Shelf]:
+        """All shelves by sku."""
+        ...

@@ -10,9 +10,9 @@ from eventhub import Context, Retry, Service, subscribe
 from eventhub.middleware.transactional import transactional
 from examples.inventory_service.events import OrderCreated
 from examples.inventory_service.events import StockReserved as Reserved
-from examples.inventory_service.service import Inventory, inventory
+from examples.inventory_service.service import inventory
 from examples.inventory_service.service import service as inventory_service
-from examples.inventory_service.stock import take
+from examples.inventory_service.stock import Stock
 from examples.local import run_here
 from examples.notification_service.events import CustomerNotified, OrderConfirmed, OrderRejected
 from examples.notification_service.mail import MailGateway
@@ -31,9 +31,9 @@ CREATED, ANSWERED, SETTLED, STOCK, NOTIFIED, LETTERS, REASONS, UNREAD, STOPPED =
 
 
 @subscribe(OrderCreated)
-async def take_one_too_many(order: OrderCreated, context: Context[Inventory]) -> Reserved:
+async def take_one_too_many(order: OrderCreated, context: Context[Stock]) -> Reserved:
     """Take more than was ordered."""
-    await take(context.transaction.connection, order.sku, order.quantity + 1)
+    await context.state.take(context.transaction.connection, order.sku, order.quantity + 1)
     return Reserved(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
 
 

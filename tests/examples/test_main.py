@@ -27,6 +27,20 @@ def test_a_run_that_passes_exits_with_0(capsys: pytest.CaptureFixture[str], monk
     assert "8 of 8 checks passed" in shown
 
 
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_the_stock_may_be_in_postgresql(
+    postgres_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run has a schema of its own, so that a second one begins with full shelves."""
+    for name, value in Setup(0, 0, Path()).environment.items():
+        monkeypatch.setenv(name, value)
+    codes = [main(["--orders", "40", "--seed", "3", "--postgres", postgres_url]) for _ in range(2)]
+
+    assert [0, 0] == codes
+    assert 2 == capsys.readouterr().out.count("8 of 8 checks passed")
+
+
 def test_a_failed_check_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The verdict names the check and says that the run did not pass."""
     passed = judge(replace(NOTHING, unread=3))
@@ -40,13 +54,23 @@ def test_a_run_without_faults_passes() -> None:
     assert judge(NOTHING)
 
 
-def test_what_cannot_run_says_why_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
-    """One message, no traceback."""
-    code = main(["--broker", "carrier-pigeon://", "--registry", "http://localhost:1"])
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (["--broker", "carrier-pigeon://", "--registry", "http://localhost:1"], "carrier-pigeon://"),
+        (["--postgres", "postgresql://ada:secret@127.0.0.1:1/shop"], "PostgreSQL failed"),
+    ],
+)
+def test_what_cannot_run_says_why_and_exits_with_1(
+    argv: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One message, no traceback, no password."""
+    code = main(argv)
 
     shown = capsys.readouterr().err
     assert 1 == code
-    assert "carrier-pigeon://" in shown
+    assert reason in shown
+    assert "secret" not in shown
     assert "Traceback" not in shown
 
 

@@ -8,8 +8,8 @@ import pytest
 from eventhub.record import ProducerRecord
 from eventhub.testing.running import RunningHub, running
 from examples.inventory_service.events import OrderCreated, StockReserved, StockShort
-from examples.inventory_service.service import service
-from examples.inventory_service.stock import OPENING_STOCK, read_shelves
+from examples.inventory_service.service import open_stock, service
+from examples.inventory_service.stock import OPENING_STOCK
 
 
 @pytest.fixture
@@ -28,13 +28,19 @@ async def hub(path: Path) -> AsyncIterator[RunningHub]:
         yield hub
 
 
+async def available(path: Path, sku: str) -> int:
+    """How much is left of something."""
+    async with open_stock(str(path)) as stock:
+        return (await stock.shelves())[sku].available
+
+
 async def test_an_order_that_can_be_filled_is_reserved(hub: RunningHub, path: Path) -> None:
     """The whole quantity is set aside for the customer."""
     await hub.publish(OrderCreated(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2))
 
     reserved = StockReserved(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2)
     assert [reserved] == await hub.published(StockReserved)
-    assert OPENING_STOCK["oolong"] - 2 == read_shelves(path)["oolong"].available
+    assert OPENING_STOCK["oolong"] - 2 == await available(path, "oolong")
 
 
 async def test_an_order_that_cannot_be_filled_is_short(hub: RunningHub) -> None:
@@ -53,4 +59,4 @@ async def test_an_order_takes_its_goods_once(hub: RunningHub, path: Path) -> Non
     answers = await hub.published(StockReserved)
 
     assert 1 == len(answers)
-    assert 97 == read_shelves(path)["lapsang"].available
+    assert 97 == await available(path, "lapsang")

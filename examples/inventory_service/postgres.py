@@ -1,0 +1,52 @@
+"""The same stock in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from eventhub.integrations.postgres import PostgresStore, postgres_ddl
+from examples.inventory_service.stock import OPENING_STOCK, Shelf
+
+CONNECTIONS = 18  # one for each of 16 handlers at once, and two for the relay
+
+_SHELVES = """
+    CREATE TABLE IF NOT EXISTS shelves (
+        sku       text PRIMARY KEY,
+        opening   int NOT NULL,
+        available int NOT NULL CHECK (available >= 0)
+    );
+"""
+
+
+@asynccontextmanager
+async def postgres_stock(dsn: str) -> AsyncIterator["PostgresStock"]:
+    """The stock in a database, with goods on its shelves if it is new."""
+    async with asyncpg.create_pool(dsn, min_size=2, max_size=CONNECTIONS) as pool:
+        await pool.execute(postgres_ddl() + _SHELVES)  # elsewhere a migration does this
+        await pool.executemany(
+            "INSERT INTO shelves (sku, opening, available) VALUES ($1, $2, $2) ON CONFLICT DO NOTHING",
+            OPENING_STOCK.items(),
+        )
+        yield PostgresStock(PostgresStore(pool))
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStock:
+    """The shelves of one database."""
+
+    store: PostgresStore
+
+    async def take(self, database: Any, sku: str, quantity: int) -> bool:  # noqa: ANN401 - a connection of the pool
+        """Take goods from their shelf and say whether there was enough; of too little, nothing is taken."""
+        taken: str = await database.execute(
+            "UPDATE shelves SET available = available - $1 WHERE sku = $2 AND available >= $1", quantity, sku
+        )
+        return taken == "UPDATE 1"
+
+    async def shelves(self) -> Mapping[str, Shelf]:
+        """All shelves by sku."""
+        rows = await self.store.pool.fetch("SELECT * FROM shelves ORDER BY sku")
+        return {sku: Shelf(opening, available) for sku, opening, available in rows}
