@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from eventhub.testing.postgres import find_binaries, postgres
+from eventhub.testing.postgres import PostgresServer, find_binaries, postgres
 
 
 @pytest.mark.postgres
@@ -36,6 +36,22 @@ async def test_a_server_ends_with_its_block(postgres_url: str) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - refused, in the words of the system
         await asyncpg.connect(url)
     assert not folder.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+async def test_a_server_of_ones_own_comes_back_with_what_was_committed(postgres_server: PostgresServer) -> None:
+    """It can be killed and started again, at the same address."""
+    connection = await asyncpg.connect(postgres_server.url)
+    await connection.execute("CREATE TABLE kept ()")
+    postgres_server.kill()
+    await connection.close()
+    postgres_server.start()
+    connection = await asyncpg.connect(postgres_server.url)
+    found = await connection.fetchval("SELECT to_regclass('kept')::text")
+    await connection.close()
+
+    assert "kept" == found
 
 
 def test_a_named_server_is_taken_as_it_is() -> None:

