@@ -157,15 +157,19 @@ async def test_a_relay_works_through_a_connection_of_its_own(tables: PostgresSto
     assert before == during
 
 
-async def test_a_pooler_is_refused(tables: PostgresStore, postgres_url: str) -> None:
-    """A server that answers with another process id than it has is a pooler; the message says what to do."""
-    async with _pooler(postgres_url) as url:
-        schema = await tables.pool.fetchval("SELECT current_schema()")
-        store = PostgresStore(tables.pool, schema=schema, relay_dsn=url)
-        with pytest.raises(StoreError, match=r"pooler .*relay_dsn=") as failure:
-            await store.backlog().__aenter__()
+async def test_announcing_outlives_its_connection(tables: PostgresStore) -> None:
+    """A web process whose connection is ended goes on, and wakes the relay by another one."""
+    web = PostgresStore(tables.pool)
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify%'"
+    async with asyncio.timeout(20), web.announcing(), tables.backlog() as backlog, asyncio.TaskGroup() as tasks:
+        for letter, kill in (("a", False), ("b", True)):
+            if kill:
+                await tables.pool.execute(ended)
+            waiting = tasks.create_task(backlog.wait(60.0))
+            await fill(web, letter)
+            await until(waiting.done)
 
-    assert not failure.value.retriable
+    assert [b"a", b"b"] == values(await rows_of(tables))
 
 
 _A_LOG_OF_INSERTS = """
@@ -319,30 +323,3 @@ async def _partitions(store: PostgresStore) -> set[str]:
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'eventhub_inbox'::regclass"
     )
     return {row[0] for row in rows}
-
-
-@asynccontextmanager
-async def _pooler(url: str) -> AsyncIterator[str]:
-    """A proxy that gives out process ids of its own, as PgBouncer does."""
-    host, _, port = url.partition("@")[2].partition("/")[0].partition(":")
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, up = await asyncio.open_connection(host, int(port))
-
-        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, rename: bool) -> None:
-            while data := await source.read(65_536):
-                key = data.find(b"K\x00\x00\x00\x0c") if rename else -1
-                if key >= 0:  # BackendKeyData: the process id follows the length
-                    data = data[: key + 5] + b"\x00\x00\x00\x07" + data[key + 9 :]
-                sink.write(data)
-                await sink.drain()
-            sink.close()
-
-        with suppress(OSError):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(pump(reader, up, rename=False))
-                tasks.create_task(pump(upstream, writer, rename=True))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/postgres?sslmode=disable"

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from eventhub.errors import StoreError
-from eventhub.integrations.postgres.connecting import announcing, check_buckets, direct, listening, place_of, who
+from eventhub.integrations.postgres.connecting import announcing, check_buckets, listening, place_of, session, who
 from eventhub.integrations.postgres.failures import ours
 from eventhub.outbox.base import OutboxRow
 from eventhub.outbox.rows import headers_from_text, share_of
@@ -42,7 +42,7 @@ async def opened_backlog(store: PostgresStore) -> AsyncIterator[PostgresBacklog]
         StoreError: If the database cannot be reached, or not in the way that a relay needs.
     """
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(direct(store))
+        connection = await stack.enter_async_context(session(store))
         await check_buckets(store, connection)
         space, channel = await place_of(store, connection)
         backlog = PostgresBacklog(store, connection, space)
@@ -51,7 +51,7 @@ async def opened_backlog(store: PostgresStore) -> AsyncIterator[PostgresBacklog]
             await connection.execute("SELECT set_config('application_name', $1, false)", who())
             await connection.execute(_PLANS)
             await connection.execute("SELECT pg_advisory_lock_shared($1, $2)", space, PRESENT)
-        side = await stack.enter_async_context(direct(store))
+        side = await stack.enter_async_context(session(store))
         await stack.enter_async_context(listening(side, channel, backlog.hear))
         await stack.enter_async_context(announcing(store, side, channel))
         yield backlog

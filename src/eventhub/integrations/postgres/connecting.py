@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
+import structlog
 
 from eventhub.errors import StoreError
 from eventhub.integrations.postgres.failures import FOREIGN, ours
+from eventhub.retry import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from asyncpg.pool import PoolConnectionProxy
 
     from eventhub.integrations.postgres.store import PostgresStore
+    from eventhub.outbox.doorbell import Listener
 
     Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
+
+log = structlog.get_logger()
 
 OLDEST = 14
 """The oldest release that ends idle sessions by itself (``idle_session_timeout``)."""
@@ -39,17 +45,24 @@ _SESSION = """
 
 
 @asynccontextmanager
-async def direct(store: PostgresStore) -> AsyncIterator[Connection]:
-    """A connection whose session is ours alone.
+async def session(store: PostgresStore) -> AsyncIterator[Connection]:
+    """A connection whose session is ours alone, until the server ends it as idle.
 
     Raises:
         StoreError: If the database cannot be reached; for good, if a pooler is in between or the server is too old.
     """
+    async with _way(store) as connection:
+        await _check(store, connection)
+        yield connection
+
+
+@asynccontextmanager
+async def _way(store: PostgresStore) -> AsyncIterator[Connection]:
+    """A connection of the pool, or one that goes the relay's own way."""
     if store.relay_dsn is None:
         with ours():
             pooled = await store.pool.acquire()
         try:
-            await _check(store, pooled)
             yield pooled
         finally:
             await store.pool.release(pooled)  # which gives back locks and settings
@@ -57,7 +70,6 @@ async def direct(store: PostgresStore) -> AsyncIterator[Connection]:
         with ours():
             connection = await asyncpg.connect(store.relay_dsn)
         try:
-            await _check(store, connection)
             yield connection
         finally:
             connection.terminate()
@@ -129,33 +141,70 @@ async def listening(connection: Connection, channel: str, hear: Callable[..., No
 
 
 @asynccontextmanager
+async def announced(store: PostgresStore) -> AsyncIterator[None]:
+    """Tell other processes of this one's commits until the block ends, also through a pooler.
+
+    A database that goes away takes no part in the block: relays look by themselves meanwhile.
+
+    Raises:
+        StoreError: If the database cannot be reached at first, or the tables are not as they must be.
+    """
+    async with _way(store) as connection:
+        await check_buckets(store, connection)
+    with closing(store.doorbell.listen()) as listener:
+        async with _beside(_announce_for_good(store, listener)):
+            yield
+
+
+async def _announce_for_good(store: PostgresStore, listener: Listener) -> None:
+    """Announce on one connection after the other."""
+    failures = 0
+    while True:
+        try:
+            async with _way(store) as connection:
+                place = await place_of(store, connection)
+                failures = 0
+                await _announce(store, connection, place.channel, listener)
+        except StoreError as error:
+            failures += 1
+            wait = backoff(failures, initial=0.1, limit=5.0, jitter=random.random())  # noqa: S311
+            log.warning("eventhub.announcer_waits", error=str(error), wait=round(wait, 2))
+            await asyncio.sleep(wait)
+            listener.wake()  # for what was committed meanwhile
+
+
+@asynccontextmanager
 async def announcing(store: PostgresStore, connection: Connection, channel: str) -> AsyncIterator[None]:
-    """Tell other processes of this one's commits until the block ends.
+    """Tell other processes of this one's commits until the block ends or the connection is lost.
 
     Never in the business's own transaction: NOTIFY takes a lock of the whole database at commit.
     """
+    with closing(store.doorbell.listen()) as listener:
+        async with _beside(_announce(store, connection, channel, listener)):
+            yield
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Work that goes on until the block ends, and whose failure ends the block."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            announcing = tasks.create_task(_announce(store, connection, channel))
+            working = tasks.create_task(work)
             yield
-            announcing.cancel()
+            working.cancel()
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
 
-async def _announce(store: PostgresStore, connection: Connection, channel: str) -> None:
-    listener = store.doorbell.listen()
-    try:
-        while True:
-            rung = await listener.wait(store.idle_timeout / 3)
-            with ours():
-                if rung:
-                    await connection.execute("SELECT pg_notify($1, '')", channel)
-                else:
-                    await connection.execute("SELECT")  # a sign of life
-            await asyncio.sleep(_PAUSE)
-    finally:
-        listener.close()
+async def _announce(store: PostgresStore, connection: Connection, channel: str, listener: Listener) -> None:
+    while True:
+        rung = await listener.wait(store.idle_timeout / 3)
+        with ours():
+            if rung:
+                await connection.execute("SELECT pg_notify($1, '')", channel)
+            else:
+                await connection.execute("SELECT")  # a sign of life
+        await asyncio.sleep(_PAUSE)
 
 
 def who() -> str:

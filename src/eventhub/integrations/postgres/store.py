@@ -11,7 +11,7 @@ import asyncpg
 
 from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
-from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announcing, check_buckets, direct, place_of
+from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
 from eventhub.integrations.postgres.failures import FOREIGN, ours, outages
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
@@ -117,11 +117,8 @@ class PostgresStore:
     @asynccontextmanager
     async def announcing(self) -> AsyncIterator[None]:
         """Tell relays in other processes of this one's commits, on a connection of its own."""
-        async with direct(self) as connection:
-            await check_buckets(self, connection)
-            place = await place_of(self, connection)
-            async with announcing(self, connection, place.channel):
-                yield
+        async with announced(self):
+            yield
 
     async def forget(self, today: date) -> int:
         """Make the partitions of the next days, drop those older than the window."""
