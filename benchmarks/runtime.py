@@ -55,9 +55,13 @@ async def handle(_: Tick) -> None:
     """Do nothing, without suspending."""
 
 
-async def suspend(_: Tick) -> None:
-    """Do nothing for ten milliseconds."""
-    await asyncio.sleep(0.01)
+def suspend(seconds: float) -> Callable[[Tick], Coroutine[Any, Any, None]]:
+    """A handler that does nothing for so long."""
+
+    async def suspended(_: Tick) -> None:
+        await asyncio.sleep(seconds)
+
+    return suspended
 
 
 def worker(
@@ -97,6 +101,30 @@ async def by_worker(batches: Sequence[Sequence[Record]], made: Worker, ordering:
     await until(lambda: made.lanes.hungry and made.lanes.in_flight == 0, timeout=600)
     check(partition.offsets.committable, batches)
     await made.lanes.stop()
+
+
+async def by_tasks(rounds: int, seconds: float) -> None:
+    """What the event loop itself can do: a task a key that only sleeps, with nothing to decode, order or commit."""
+
+    async def sleep() -> None:
+        for _ in range(rounds):
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(*(sleep() for _ in range(KEYS)))
+
+
+def suspended(batches: Sequence[Sequence[Record]], decoder: Decoder, seconds: float) -> str:
+    """How near handlers that suspend come to the ideal, in which every key is busy all the time."""
+    records = sum(map(len, batches))
+    rounds = -(-records // KEYS)
+    ideal = rounds * seconds
+    shares: dict[str, list[float]] = {"eventhub": [], "bare tasks": []}
+    for _ in range(5):
+        made = worker(suspend(seconds), Ordering.KEY, decoder, 4000)
+        shares["eventhub"].append(ideal / timed(by_worker(batches, made, Ordering.KEY)))
+        shares["bare tasks"].append(ideal / timed(by_tasks(rounds, seconds)))
+    told = ", ".join(f"{name} {statistics.median(share):.0%}" for name, share in shares.items())
+    return f"{records} records of {KEYS} keys, {seconds * 1000:.0f} ms each, of the ideal: {told}"
 
 
 def check(following: int, batches: Sequence[Sequence[Record]]) -> None:
@@ -160,10 +188,8 @@ def main() -> None:
         )
     gap = asyncio.run(longest_gap(batches[:60], worker(handle, Ordering.KEY, decoder, 16)))
     print(f"longest time without a turn, 30,000 records: {gap * 1000:.1f} ms")
-    few = batches[:40]
-    suspended = timed(by_worker(few, worker(suspend, Ordering.KEY, decoder, 4000), Ordering.KEY))
-    ideal = 0.01 * -(-len(few) * BATCH // KEYS)
-    print(f"{len(few) * BATCH} records of {KEYS} keys, 10 ms each: {suspended:.3f} s, ideal {ideal:.3f} s")
+    for seconds in (0.01, 0.1):
+        print(suspended(batches[:40], decoder, seconds))
 
 
 if __name__ == "__main__":
