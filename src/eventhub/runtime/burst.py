@@ -20,6 +20,7 @@ def items(batches: Iterable[Batch]) -> Iterator[Item]:
     for partition, records in batches:
         careful = partition.careful
         by_key = partition.ordering is Ordering.KEY and not careful
+        by_record = partition.ordering is Ordering.NONE and not careful
         resuming = partition.offsets.resuming
         for record in records:
             if partition.draining:
@@ -27,13 +28,9 @@ def items(batches: Iterable[Batch]) -> Iterator[Item]:
             if resuming and partition.offsets.was_finished(record.offset):
                 partition.offsets.passed(record.offset)
                 continue
-            yield partition, record, record.key if by_key else _lane_key(partition.ordering, record, careful)
+            yield partition, record, record.key if by_key else record.offset if by_record else None
 
 
 def size(record: Record) -> int:
     """The bytes of a record's key and value."""
     return len(record.key or b"") + len(record.value or b"")
-
-
-def _lane_key(ordering: Ordering, record: Record, careful: bool) -> Hashable:
-    return record.offset if ordering is Ordering.NONE and not careful else None
