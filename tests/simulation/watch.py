@@ -43,6 +43,10 @@ class WatchedBroker:
         """Disconnect."""
         await self._broker.stop()
 
+    async def examine(self, group: str, topics: Sequence[str]) -> Sequence[str]:
+        """What keeps a group from reading."""
+        return await self._broker.examine(group, topics)
+
     def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> "WatchedConsumer":
         """A watched member of a group."""
         watched = _WatchedListener(listener, self._process, self._laws)

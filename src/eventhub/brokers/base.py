@@ -204,6 +204,14 @@ class Admin(Protocol):
         """The first and the next offset of each partition."""
         ...
 
+    async def unread(self, group: str, topics: Collection[str]) -> Collection[TopicPartition]:
+        """The partitions of these topics that no member of a group owns; none while the group rebalances.
+
+        Raises:
+            BrokerError: If topics do not exist; it names them.
+        """
+        ...
+
 
 class Broker(Protocol):
     """A cluster, or what stands in for one."""
@@ -228,6 +236,14 @@ class Broker(Protocol):
 
     async def stop(self) -> None:
         """Close the administration's connection."""
+        ...
+
+    async def examine(self, group: str, topics: Sequence[str]) -> Sequence[str]:
+        """What keeps a group from reading these topics, one sentence each; empty if nothing is found.
+
+        Asked when nothing moves any longer, so over connections of its own: every address by itself, the topics, the
+        rights. Takes at most 10 s. What cannot be found out is told, not raised; nothing is created or changed.
+        """
         ...
 
     def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> Consumer:

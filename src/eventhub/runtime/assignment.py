@@ -8,6 +8,7 @@ listener was told, under an epoch that rises with every assignment.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+MINUTE = 60.0  # seconds: how long a rebalance counts
 CAREFUL_RESTARTS = 5  # deaths in a row at one place that are no accident
 CAREFUL_RECORDS = 1000  # as many as may be in flight: the record that kills is among them
 
@@ -63,8 +65,11 @@ class Assignment:
         """Rises with every change of what is owned."""
         self.unjoined_since: float | None = options.clock.monotonic()
         """Monotonic time since when the group has given us no share; None while it has, be it nothing."""
+        self.idle_since: float | None = None
+        """Monotonic time since when our share is nothing; None while it is more, or before the first."""
+        self._assigned_at: deque[float] = deque(maxlen=100)
         self.failure: BrokerError | None = None
-        """Why an assignment could not be taken over, or None."""
+        """Why an assignment could not be taken over, or cannot be right; None while there is nothing against it."""
         self.commits_failed = 0
         """Commits in a row that failed."""
 
@@ -72,6 +77,10 @@ class Assignment:
     def joined(self) -> bool:
         """Whether the group has given us our share, be it nothing."""
         return self.unjoined_since is None
+
+    def rebalances(self, now: float) -> int:
+        """How often the group has shared its partitions out within the last minute."""
+        return sum(now - at <= MINUTE for at in self._assigned_at)
 
     def use(self, consumer: Consumer) -> None:
         """Speak through this consumer."""
@@ -98,7 +107,9 @@ class Assignment:
         except BrokerError as error:  # the client would swallow it; the worker sees it at its next poll
             self.failure = error
             return
-        self.unjoined_since = None
+        self.unjoined_since, now = None, self._options.clock.monotonic()
+        self._assigned_at.append(now)
+        self.idle_since = None if partitions else self.idle_since or now
         log.info("eventhub.partitions_assigned", group=self._group, partitions=len(partitions), epoch=self.epoch)
         tell(self._options.hooks, lambda hook: hook.on_rebalanced(self._group, frozenset(partitions)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eventhub.runtime.breaker import BreakerState
@@ -23,6 +24,12 @@ class Snapshot:
     """Whether it was told to stop."""
     partitions: int = 0
     """Partitions that are owned."""
+    rebalances: int = 0
+    """How often the group has shared its partitions out within the last minute."""
+    unread: str = ""
+    """What nobody in the group reads although this member has nothing to read, in words; empty if all is well."""
+    replaced: str = ""
+    """Why the last consumer was replaced, with the true cause once it is found; empty before the first."""
     heartbeat_age: float = 0.0
     """Since the poll task's last turn; 0 for a service of sources only."""
     in_flight: int = 0
@@ -68,21 +75,26 @@ class Health:
 def health(snapshot: Snapshot, patience: Patience) -> Health:
     """What the numbers mean."""
     live = snapshot.stopping or snapshot.heartbeat_age <= patience.heartbeat  # who stops polls no more
-    problems: list[str] = []
-    if snapshot.stopping:
-        problems.append("it is stopping")
-    if not live:
-        problems.append(f"the poll task has not come back for {snapshot.heartbeat_age:.0f} s")
-    if not snapshot.joined:
-        problems.append("the group has given no share yet")
-    if snapshot.head_age > patience.stuck:
-        problems.append(f"a record is under way for {snapshot.head_age:.0f} s")
-    if snapshot.breaker is not BreakerState.CLOSED:
-        problems.append("handlers are held back, since many keys fail")
-    if snapshot.unreadable:
-        problems.append(f"{snapshot.unreadable} partitions hold a record that the client cannot take apart")
-    if snapshot.commits_failed:
-        problems.append(f"the last {snapshot.commits_failed} commits failed")
-    return Health(
-        live, ready=live and snapshot.joined and not snapshot.stopping, problems=tuple(problems), detail=snapshot
+    ready = live and snapshot.joined and not snapshot.stopping
+    problems = tuple(said for is_so, said in _problems(snapshot, patience, live=live) if is_so)
+    return Health(live, ready=ready, problems=problems, detail=snapshot)
+
+
+def _problems(snapshot: Snapshot, patience: Patience, *, live: bool) -> Sequence[tuple[object, str]]:
+    """All that can be wrong, each with whether it is."""
+    replaced = not snapshot.joined and snapshot.replaced
+    return (
+        (snapshot.stopping, "it is stopping"),
+        (not live, f"the poll task has not come back for {snapshot.heartbeat_age:.0f} s"),
+        (not snapshot.joined, "the group has given no share yet"),
+        (replaced, f"the last consumer was replaced: {snapshot.replaced}"),
+        (snapshot.unread, snapshot.unread),
+        (
+            snapshot.rebalances > patience.rebalances,
+            f"the group was rebalanced {snapshot.rebalances} times within a minute",
+        ),
+        (snapshot.head_age > patience.stuck, f"a record is under way for {snapshot.head_age:.0f} s"),
+        (snapshot.breaker is not BreakerState.CLOSED, "handlers are held back, since many keys fail"),
+        (snapshot.unreadable, f"{snapshot.unreadable} partitions hold a record that the client cannot take apart"),
+        (snapshot.commits_failed, f"the last {snapshot.commits_failed} commits failed"),
     )

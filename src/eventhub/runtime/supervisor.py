@@ -7,11 +7,10 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from eventhub.errors import BrokerError
 from eventhub.retry import backoff
 from eventhub.runtime.counters import Counters
+from eventhub.runtime.examination import Examination
 from eventhub.runtime.health import Health, Snapshot, health
 from eventhub.runtime.sources import SourceRun
 from eventhub.runtime.wiring import Wiring
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from eventhub.runtime.companion import Companion
     from eventhub.service import Service
 
-log = structlog.get_logger()
-
 
 class Supervisor:
     """Runs one service until it is stopped; replaces its worker when the connection breaks."""
@@ -36,12 +33,14 @@ class Supervisor:
         self._wiring = wiring
         self.counters = Counters()
         self.worker: Worker | None = None
-        """The worker at present, or None before the first and for a service of sources only."""
+        """The worker at present, or None before the first, between two, and for a service of sources only."""
         self.sources: list[SourceRun] = []
         """The sources that run."""
         self.companions: Sequence[Companion] = ()
         """What runs beside them."""
         self._stopping = asyncio.Event()
+        topics = (*service.topics, *service.replay_topics)
+        self._examination = Examination(service.name, topics, wiring.broker, wiring.options)
 
     async def run(self) -> None:
         """Run until ``stop``, or until every source has ended where nothing is subscribed.
@@ -74,7 +73,7 @@ class Supervisor:
                 for source in self.sources:
                     tasks.create_task(self._run_source(source))
                 if self.service.subscriptions:
-                    await self._keep_working(state)
+                    await self._keep_working(state, tasks)
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
@@ -84,7 +83,9 @@ class Supervisor:
             snapshot = self.worker.snapshot()
         else:
             snapshot = Snapshot(self.service.name, joined=not self.service.subscriptions, counted=self.counters)
-        return health(replace(snapshot, stopping=self._stopping.is_set()), self._wiring.options.patience)
+        found = self._examination
+        told = replace(snapshot, stopping=self._stopping.is_set(), replaced=found.replaced, unread=found.unread)
+        return health(told, self._wiring.options.patience)
 
     def stop(self) -> None:
         """Stop as R4 says: nothing new, finish what runs, commit, leave."""
@@ -106,9 +107,11 @@ class Supervisor:
         if not self._stopping.is_set():
             await source.run()
 
-    async def _keep_working(self, state: object) -> None:
-        """Run a worker, and another when its connection broke."""
+    async def _keep_working(self, state: object, tasks: asyncio.TaskGroup) -> None:
+        """Run a worker, and another when its connection broke; the cause is looked for beside that."""
         failures = 0
+        watch = self._examination.watch(lambda: self.worker.assignment if self.worker is not None else None)
+        beside = {tasks.create_task(watch)}
         while not self._stopping.is_set():
             stubborn = self.worker.lanes.stubborn if self.worker is not None else ()
             self.worker = Worker(self.service, state, self._wiring, self.counters, stubborn)
@@ -120,13 +123,18 @@ class Supervisor:
                     raise
                 steady = self._wiring.options.clock.monotonic() - started > 60.0  # noqa: PLR2004 - a minute without trouble starts anew
                 failures = 1 if steady else failures + 1
+                self.worker = None  # nobody reads for the time being, and health says so
                 self.counters.rebuilt += 1
                 wait = backoff(failures, jitter=self._wiring.options.random())
-                log.warning("eventhub.worker_rebuilt", group=self.service.name, error=str(error), wait=round(wait, 1))
+                beside.add(explaining := tasks.create_task(self._examination.explain(error, wait)))
+                explaining.add_done_callback(beside.discard)
                 await self._pause(wait)
+        for task in beside:
+            task.cancel()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless stopped."""
+        await asyncio.sleep(0)  # what explains the failure begins, and will log it
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

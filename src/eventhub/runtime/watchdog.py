@@ -31,6 +31,10 @@ class Patience:
     """Commits in a row without success."""
     heartbeat: float = 60.0
     """Without a turn of the poll task."""
+    rebalances: int = 3
+    """Within a minute; more of them are a warning, no replacement, which would be another one."""
+    idle: float = 5.0
+    """Without a partition, before the group is asked whether some are read by nobody; then asked as often."""
     stuck: float = 60.0
     """Without the first unfinished record of a partition being finished: a warning, no replacement."""
 

@@ -354,6 +354,7 @@ class Worker:
             group=self._group,
             joined=self.assignment.joined,
             partitions=len(partitions),
+            rebalances=self.assignment.rebalances(now),
             heartbeat_age=now - self.heartbeat,
             in_flight=lanes.in_flight,
             in_flight_bytes=lanes.in_flight_bytes,

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import (
+    GroupIdNotFound,
     InvalidTopicError,
     KafkaError,
     LeaderNotAvailableError,
@@ -22,7 +25,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -44,6 +47,8 @@ _TOPIC_RESOURCE = 2
 _CONFIGS = ["max.message.bytes", "cleanup.policy"]
 _NO_SUCH_TOPIC = frozenset({UnknownTopicOrPartitionError.errno, InvalidTopicError.errno})
 _GROUP_COORDINATOR = 0
+_SETTLED = frozenset({"Stable", "Empty", "Dead"})
+"""States of a group in which its shares are what they say; the last is that of a group that does not exist."""
 _NO_OFFSET = -1
 _READ_UNCOMMITTED = 0
 """Ends are the high watermark: under an open transaction the last stable offset would hide what waits."""
@@ -86,13 +91,11 @@ class KafkaAdmin:
 
     async def topics(self) -> Mapping[str, TopicInfo]:
         """All topics by name, but for Kafka's internal ones."""
-        return await self._ask("listing topics", lambda client: _describe(client, None))
+        return await self.ask("listing topics", lambda client: _describe(client, None))
 
     async def describe(self, names: Collection[str]) -> Mapping[str, TopicInfo]:
         """Those of these topics that exist and may be seen, found without creating any."""
-        return await self._ask(
-            f"describing {', '.join(sorted(names))}", lambda client: _describe(client, sorted(names))
-        )
+        return await self.ask(f"describing {', '.join(sorted(names))}", lambda client: _describe(client, sorted(names)))
 
     async def create_topics(self, topics: Sequence[NewTopic]) -> None:
         """Create topics with the cluster's default replication and wait until every broker knows them."""
@@ -100,14 +103,14 @@ class KafkaAdmin:
         missing = [topic for topic in topics if topic.name not in existing]
         if missing:
             names = ", ".join(topic.name for topic in missing)
-            await self._ask(f"creating {names}", lambda client: _create(client, missing))
-            await self._ask(f"waiting for {names}", lambda client: _await_leaders(client, missing))
+            await self.ask(f"creating {names}", lambda client: _create(client, missing))
+            await self.ask(f"waiting for {names}", lambda client: _await_leaders(client, missing))
 
     async def committed(
         self, group: str, partitions: Collection[TopicPartition] | None = None
     ) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """The positions that a group has stored, of some partitions or, with None, of all."""
-        return await self._ask(
+        return await self.ask(
             f"reading the offsets of group {group}", lambda client: _committed(client, group, partitions)
         )
 
@@ -115,10 +118,29 @@ class KafkaAdmin:
         """The first and the next offset of each partition."""
         if not partitions:
             return {}
-        return await self._ask("reading offsets", lambda client: _offsets(client, partitions))
+        return await self.ask("reading offsets", lambda client: _offsets(client, partitions))
 
-    async def _ask(self, doing: str, question: Callable[[AIOKafkaClient], Awaitable[T]]) -> T:
-        """Ask until there is an answer, an error that will not pass, or no time left."""
+    async def unread(self, group: str, topics: Collection[str]) -> Collection[TopicPartition]:
+        """The partitions of these topics that no member of a group owns; none while the group rebalances.
+
+        Raises:
+            BrokerError: If topics do not exist; it names them.
+        """
+        found = await self.describe(topics)
+        if missing := sorted(set(topics) - found.keys()):
+            msg = f"topics missing for group {group}: {', '.join(missing)}"
+            raise BrokerError(msg)
+        owned = await self.ask(f"describing group {group}", lambda client: _owned(client, group))
+        if owned is None:
+            return set()
+        return {TopicPartition(name, n) for name, info in found.items() for n in range(info.partitions)} - owned
+
+    async def ask(self, doing: str, question: Callable[[AIOKafkaClient], Awaitable[T]]) -> T:
+        """Ask until there is an answer, an error that will not pass, or no time left.
+
+        Raises:
+            BrokerError: If there is none; it says what was being done.
+        """
         last: BaseException = TimeoutError()
         try:
             async with asyncio.timeout(self._timeout):
@@ -145,7 +167,7 @@ class KafkaAdmin:
             return self._client
 
 
-async def _send(client: AIOKafkaClient, request: object, node: int | None = None) -> Any:  # noqa: ANN401 - answers have no types
+async def send(client: AIOKafkaClient, request: object, node: int | None = None) -> Any:  # noqa: ANN401 - answers have no types
     """Send to one broker, or to any."""
     node = client.get_random_node() if node is None else node
     if node is None:
@@ -155,10 +177,10 @@ async def _send(client: AIOKafkaClient, request: object, node: int | None = None
 
 async def _metadata(client: AIOKafkaClient, names: Sequence[str] | None, node: int | None = None) -> Mapping[str, Any]:
     request = MetadataRequest(None if names is None else list(names), allow_auto_topic_creation=False)
-    answer: Mapping[str, Any] = (await _send(client, request, node)).to_object()
+    answer: Mapping[str, Any] = (await send(client, request, node)).to_object()
     for topic in answer["topics"]:
         if topic["error_code"] not in _NO_SUCH_TOPIC:
-            _raise_for(topic["error_code"], topic["topic"])
+            raise_for(topic["error_code"], topic["topic"])
     return {topic["topic"]: topic for topic in answer["topics"] if topic["partitions"] and not topic["is_internal"]}
 
 
@@ -173,7 +195,7 @@ async def _configs(client: AIOKafkaClient, names: Sequence[str]) -> Mapping[str,
     if not names:
         return {}
     request = DescribeConfigsRequest([(_TOPIC_RESOURCE, name, _CONFIGS) for name in names], include_synonyms=False)
-    answer = await _send(client, request)
+    answer = await send(client, request)
     return {
         name: {entry[0]: entry[1] for entry in entries} for code, _, _, name, entries in answer.resources if code == 0
     }
@@ -195,7 +217,7 @@ async def _create(client: AIOKafkaClient, topics: Sequence[NewTopic]) -> None:
     ]
     request = CreateTopicsRequest(wanted, timeout=int(ANSWER_TIMEOUT * 1000), validate_only=False)
     controller = client.cluster.controller
-    answer = await _send(client, request, controller.nodeId if controller else None)
+    answer = await send(client, request, controller.nodeId if controller else None)
     failures = [
         (name, for_code(code)(*([message] if message else [])))
         for name, code, message in answer.topic_errors
@@ -227,18 +249,36 @@ async def _await_leaders(client: AIOKafkaClient, topics: Sequence[NewTopic]) -> 
                 raise NodeNotReadyError(msg)
 
 
+async def _owned(client: AIOKafkaClient, group: str) -> AbstractSet[TopicPartition] | None:
+    """What the members of a group own, or None while it is neither settled nor empty."""
+    answer = await send(client, DescribeGroupsRequest([group]), await coordinator(client, group))
+    code, _, state, _, _, members = answer.groups[0]
+    if code != GroupIdNotFound.errno:  # nobody has ever joined it
+        raise_for(code, group)
+    if state not in _SETTLED:
+        return None
+    shares = (ConsumerProtocol.ASSIGNMENT.decode(assignment) for *_, assignment in members if assignment)
+    return {TopicPartition(*partition) for share in shares for partition in share.partitions()}
+
+
+async def coordinator(client: AIOKafkaClient, group: str) -> int:
+    """The node that coordinates a group."""
+    answer = await send(client, FindCoordinatorRequest(group, _GROUP_COORDINATOR))
+    raise_for(answer.error_code, group)
+    node: int = answer.coordinator_id
+    return node
+
+
 async def _committed(
     client: AIOKafkaClient, group: str, partitions: Collection[TopicPartition] | None
 ) -> Mapping[TopicPartition, OffsetAndMetadata]:
-    coordinator = await _send(client, FindCoordinatorRequest(group, _GROUP_COORDINATOR))
-    _raise_for(coordinator.error_code, group)
     wanted = None if partitions is None else [(topic, ids) for topic, ids in _by_topic(partitions).items()]
-    answer = await _send(client, OffsetFetchRequest(group, wanted), coordinator.coordinator_id)
-    _raise_for(answer.error_code, group)
+    answer = await send(client, OffsetFetchRequest(group, wanted), await coordinator(client, group))
+    raise_for(answer.error_code, group)
     stored = {}
     for topic, entries in answer.topics:
         for partition, offset, metadata, code in entries:
-            _raise_for(code, group)
+            raise_for(code, group)
             if offset != _NO_OFFSET:
                 stored[TopicPartition(topic, partition)] = OffsetAndMetadata(offset, metadata)
     return stored
@@ -281,10 +321,10 @@ async def _list_offsets(
         wanted: list[Any] = [
             (topic, [(number, which) for number in numbers]) for topic, numbers in _by_topic(partitions).items()
         ]
-        answer = await _send(client, OffsetRequest(-1, _READ_UNCOMMITTED, wanted), leader)
+        answer = await send(client, OffsetRequest(-1, _READ_UNCOMMITTED, wanted), leader)
         for topic, entries in answer.topics:
             for partition, code, _, offset in entries:
-                _raise_for(code, topic)
+                raise_for(code, topic)
                 offsets[TopicPartition(topic, partition)] = offset
     return offsets
 
@@ -296,6 +336,7 @@ def _by_topic(partitions: Collection[TopicPartition]) -> Mapping[str, list[int]]
     return topics
 
 
-def _raise_for(code: int, about: str) -> None:
+def raise_for(code: int, about: str) -> None:
+    """Raise the client's error for a code, if it is one."""
     if code:
         raise for_code(code)(about)

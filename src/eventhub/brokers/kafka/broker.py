@@ -12,6 +12,7 @@ import structlog
 from eventhub.brokers.base import RebalanceListener
 from eventhub.brokers.kafka.admin import KafkaAdmin
 from eventhub.brokers.kafka.consumer import KafkaConsumer
+from eventhub.brokers.kafka.examination import examine
 from eventhub.brokers.kafka.options import client_options
 from eventhub.brokers.kafka.preflight import preflight
 from eventhub.brokers.kafka.producer import KafkaProducer
@@ -55,8 +56,7 @@ class KafkaBroker:
     async def start(self) -> None:
         """Connect to every address by itself, then to the cluster behind them.
 
-        An address that fails beside one that works is only logged. May be called again, to find the
-        cause when nothing moves any longer.
+        An address that fails beside one that works is only logged.
 
         Raises:
             BrokerError: Within 15 s, naming each address, what is wrong with it and what to try.
@@ -75,6 +75,10 @@ class KafkaBroker:
     async def stop(self) -> None:
         """Close the administration's connection."""
         await self._admin.stop()
+
+    async def examine(self, group: str, topics: Sequence[str]) -> Sequence[str]:
+        """What keeps a group from reading these topics, one sentence each; takes at most 10 s."""
+        return await examine(self._options.addresses, self._options.admin, group, topics)
 
     def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> KafkaConsumer:
         """A new member of a group; it joins when started."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import errors as client
@@ -35,13 +35,20 @@ async def preflight(
     Raises:
         BrokerError: If none of them can be used; it names each with its cause and what to try.
     """
+    failures = await failing(addresses, connection, timeout)
+    if failures.keys() == set(addresses):
+        raise _unreachable(failures, connection)
+    return {address: explain(error) for address, error in failures.items()}
+
+
+async def failing(
+    addresses: Collection[Address], connection: Mapping[str, Any], timeout: float
+) -> Mapping[Address, BaseException]:
+    """Try all addresses at once, each for so many seconds; returns the true causes of those that failed."""
     arguments = {name: value for name, value in connection.items() if name not in _NOT_OURS}
     async with asyncio.TaskGroup() as group:
         trials = {address: group.create_task(_try(address, arguments, timeout)) for address in addresses}
-    failures = {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
-    if len(failures) == len(trials):
-        raise _unreachable(failures, connection)
-    return {address: explain(error) for address, error in failures.items()}
+    return {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
 
 
 async def _try(address: Address, arguments: Mapping[str, Any], timeout: float) -> BaseException | None:
@@ -60,12 +67,16 @@ async def _try(address: Address, arguments: Mapping[str, Any], timeout: float) -
 
 def _unreachable(failures: Mapping[Address, BaseException], connection: Mapping[str, Any]) -> BrokerError:
     protocol = connection["security_protocol"]
-    listed = "".join(
-        f"\n  - {host}:{port}: {explain(error)}; {_advice(error, protocol)}" for (host, port), error in failures.items()
-    )
+    listed = "".join(f"\n  - {told(address, error, protocol)}" for address, error in failures.items())
     permanent = (client.SaslAuthenticationFailed, client.UnsupportedSaslMechanismError, ssl.SSLCertVerificationError)
     retriable = not all(isinstance(error, permanent) for error in failures.values())
     return BrokerError(f"cannot connect to Kafka ({protocol}):{listed}", retriable=retriable)
+
+
+def told(address: Address, error: BaseException, protocol: str) -> str:
+    """What is wrong with an address, and what to try."""
+    host, port = address
+    return f"{host}:{port}: {explain(error)}; {_advice(error, protocol)}"
 
 
 def _advice(error: BaseException, protocol: str) -> str:

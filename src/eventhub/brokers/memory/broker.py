@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener, TopicInfo
@@ -13,6 +14,8 @@ from eventhub.brokers.memory.producer import MemoryProducer
 from eventhub.clock import Clock, SystemClock
 from eventhub.errors import BrokerError
 from eventhub.record import Record, TopicPartition
+
+_EXAMINE_TIMEOUT = 9.0  # seconds; the port allows 10
 
 
 class MemoryBroker:
@@ -59,6 +62,17 @@ class MemoryBroker:
 
     async def stop(self) -> None:
         """Do nothing; what it holds can still be read."""
+
+    async def examine(self, group: str, topics: Sequence[str]) -> Sequence[str]:
+        """What keeps a group from reading these topics: faults on the way, or topics that are missing."""
+        try:
+            async with asyncio.timeout(_EXAMINE_TIMEOUT):
+                await self._admin.unread(group, topics)
+        except BrokerError as error:
+            return [str(error)]
+        except TimeoutError:
+            return [f"{self._url} does not answer"]
+        return []
 
     def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> MemoryConsumer:
         """A new member of a group; it joins when started."""
@@ -118,6 +132,13 @@ class MemoryAdmin:
         """The first and the next offset of each partition."""
         await self._request()
         return self._cluster.offsets(partitions)
+
+    async def unread(self, group: str, topics: Collection[str]) -> Collection[TopicPartition]:
+        """The partitions of these topics that no member of a group owns; none while the group rebalances."""
+        await self._request()
+        partitions = self._cluster.partitions(topics)
+        owned = self._cluster.group(group).owned()
+        return set(partitions) - owned if owned is not None else set()
 
     async def _request(self) -> None:
         await self._cluster.request(Operation.ADMIN, "admin")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,6 +103,12 @@ class Group:
                 msg = f"commit metadata of {place} has {length} characters, {METADATA_LIMIT} are allowed"
                 raise BrokerError(msg, retriable=False)
         self.committed.update((partition, OffsetAndMetadata(*position)) for partition, position in offsets.items())
+
+    def owned(self) -> AbstractSet[TopicPartition] | None:
+        """What the members own, or None while they have to join again."""
+        if self._over.is_set():
+            return None
+        return {partition for member in self._members.values() for partition in member.place.result().partitions}
 
     def _end_generation(self) -> None:
         """Tell the members to join again, and begin without those that take too long."""

@@ -21,6 +21,7 @@ from typing import ClassVar
 import pytest
 
 from eventhub.brokers.base import Broker, NewTopic, Producer
+from eventhub.testing.conformance.brokers.examination_laws import ExaminationLaws
 from eventhub.testing.conformance.brokers.features import Features
 from eventhub.testing.conformance.brokers.group_laws import CommitLaws, MemberLaws
 from eventhub.testing.conformance.brokers.log_laws import LogLaws
@@ -31,7 +32,7 @@ from eventhub.testing.conformance.brokers.send_laws import SendLaws
 __all__ = ["BrokerConformance", "Features"]
 
 
-class BrokerConformance(LogLaws, SendLaws, MemberLaws, CommitLaws, PollLaws):
+class BrokerConformance(LogLaws, SendLaws, MemberLaws, CommitLaws, PollLaws, ExaminationLaws):
     """Every law of a broker; derive from it, say its ``features`` and define the fixture ``broker``."""
 
     pytestmark = pytest.mark.anyio
