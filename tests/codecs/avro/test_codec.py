@@ -228,6 +228,68 @@ def test_the_name_in_a_union_counts_without_its_namespace() -> None:
     ]
 
 
+@pytest.mark.parametrize("branches", [64, 65, pytest.param(1_025, marks=pytest.mark.slow)])
+def test_a_union_may_have_any_number_of_types(branches: int) -> None:
+    """Also more than Python nests conditions, and more than two bytes number."""
+    enums = [{"type": "enum", "name": f"E{number}", "symbols": [f"S{number}"]} for number in range(branches)]
+    schema = record("Chosen", value=["null", *enums[1:]], end="int")
+
+    class Writes(Event, topic="chosen", name="Chosen"):
+        """A text of one of many enums."""
+
+        __schema__ = schema.text
+
+        value: str | None
+        end: int
+
+    class Chosen(Event, topic="chosen"):
+        """The text to a reader."""
+
+        value: str | None
+        end: int
+
+    class End(Event, topic="chosen"):
+        """What comes behind it."""
+
+        end: int
+
+    encode = CODEC.encoder(Writes, schema, b"")
+    values = [f"S{number}" if number else None for number in {0, 1, 63, branches - 1}]
+    bodies = [encode(Writes(value=value, end=3)) for value in values]
+
+    assert [Chosen(value=value, end=3) for value in values] == [read(Chosen, schema, body) for body in bodies]
+    assert [End(end=3)] * len(bodies) == [read(End, schema, body) for body in bodies]
+    with pytest.raises(DecodeError, match=rf"Chosen\.value: {branches} is no index of a union, which has {branches}"):
+        read(Chosen, schema, varint(branches << 1) + b"\x00\x06")
+
+
+class Branch(BaseModel):
+    """One of two of which a tree is made."""
+
+    left: Tree | None = None
+    name: str = ""
+
+
+class Tree(Event, topic="trees"):
+    """A class that contains itself by way of a union."""
+
+    inner: Branch | None = None
+
+
+def test_a_union_of_many_types_may_contain_itself() -> None:
+    """Such a schema is not for fastavro, so that its code has to be generated."""
+    enums = [{"type": "enum", "name": f"E{number}", "symbols": ["A"]} for number in range(100)]
+    branch = {
+        "type": "record",
+        "name": "Branch",
+        "fields": [{"name": "left", "type": ["null", "Tree", *enums]}, {"name": "name", "type": "string"}],
+    }
+    schema = record("Tree", inner=["null", branch])
+    tree = Tree(inner=Branch(left=Tree(inner=Branch(name="leaf")), name="root"))
+
+    assert tree == read(Tree, schema, CODEC.encoder(Tree, schema, b"")(tree))
+
+
 def test_strict_models_are_not_strict_about_the_wire() -> None:
     """On the wire a UUID is text and a set is a list."""
 

@@ -54,7 +54,7 @@ from eventhub.codecs.avro.binary import (
     unknown_symbol,
 )
 from eventhub.codecs.avro.digits import promises_digits
-from eventhub.codecs.avro.encoder import MAX_INDENT, MAX_LINES, NotCompilable, shared_records
+from eventhub.codecs.avro.encoder import MAX_CHAIN, MAX_INDENT, MAX_LINES, NotCompilable, shared_records
 from eventhub.codecs.avro.resolution import (
     chooses_record,
     chosen,
@@ -237,6 +237,10 @@ class _Decoder:
     def _union(self, written: Union, wanted: AvroType | None, indent: int, path: str) -> str:
         found = self.source.name()
         self._index(len(written.branches), "a union", indent, path)
+        if len(written.branches) > MAX_CHAIN:
+            branches = self.source.table([self._function(branch, wanted) for branch in written.branches])
+            self.source.line(indent, f"{found}, p = {branches}[n >> 1](b, p, e, deep + 1)", path)
+            return found
         for number, branch in enumerate(written.branches):
             self.source.line(indent, f"{'el' * bool(number)}if n == {number << 1}:", path)
             held = self._read(branch, wanted, indent + 1, path)

@@ -73,6 +73,8 @@ MAX_LINES = 20_000
 """A longer function takes longer to compile than it will ever save."""
 MAX_INDENT = 10
 """Python nests at most 20 loops; what is deeper becomes a function of its own."""
+MAX_CHAIN = 64
+"""Branches of a union that are asked for in turn: an ``elif`` nests in the one before, and Python bounds nesting."""
 
 _NULL = Primitive("null")
 _SAMPLES: tuple[Any, ...] = (
@@ -271,6 +273,12 @@ class _Encoder:
         self.source.line(indent, f"{index} = {by_class}.get({value}.__class__)", path)
         by_rank = f"branch_index({self.source.constant(declared)}, {value})"
         self.source.line(indent, f"if {index} is None: {index} = {by_rank}", path)
+        if len(declared.branches) > MAX_CHAIN:
+            indexes = self.source.constant([varint(number << 1) for number in range(len(declared.branches))])
+            branches = self.source.table([self._function(branch) for branch in declared.branches])
+            self.source.line(indent, f"append({indexes}[{index}])", path)
+            self.source.line(indent, f"{branches}[{index}]({value}, append, extend, deep + 1)", path)
+            return
         for number, branch in enumerate(declared.branches):
             self.source.line(indent, f"{'el' * bool(number)}if {index} == {number}:", path)
             written.append((repr(SHORT[number << 1]), path))

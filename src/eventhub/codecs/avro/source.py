@@ -24,6 +24,7 @@ class Source:
         self._constants: dict[str, Any] = constants
         self._lines: list[str] = []
         self._paths: list[str] = []
+        self._tables: list[tuple[str, list[str]]] = []
         self._names = 0
 
     def __len__(self) -> int:
@@ -46,6 +47,13 @@ class Source:
         self._constants[name] = value
         return name
 
+    def table(self, functions: list[str]) -> str:
+        """A name that stands for a tuple of functions of the module, by their names; they may be written later."""
+        self._names += 1
+        name = f"T{self._names}"
+        self._tables.append((name, functions))
+        return name
+
     def line(self, indent: int, code: str, path: str) -> None:
         """Add a line that is about the field at a path."""
         self._lines.append(_INDENT * indent + code)
@@ -53,6 +61,8 @@ class Source:
 
     def function(self, name: str) -> Callable[..., Any]:
         """Compile the module and return one of its functions."""
+        for table, functions in self._tables:
+            self.line(0, f"{table} = ({', '.join(functions)},)", "")
         code = compile("\n".join(self._lines), FILE_NAME, "exec", dont_inherit=True)
         exec(code, self._constants)  # noqa: S102 - names of fields are checked, all else stands in constants
         made: Callable[..., Any] = self._constants[name]
