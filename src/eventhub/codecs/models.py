@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+import typing
+from typing import Any, cast, get_args, get_origin
 
 import pydantic
 from pydantic import (
@@ -15,17 +16,34 @@ from pydantic import (
     WrapSerializer,
 )
 from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
 
 from eventhub.codecs.avro.unions import record_name
 from eventhub.errors import DeclarationError
 
+_ALIASES = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
+"""Python's own kind of alias, since 3.12, and that of typing_extensions."""
 _ENCODED: tuple[type, ...] = (EncodedBytes, EncodedStr, cast("type", pydantic.Json))
 
 
 def models(event: type[BaseModel]) -> dict[str, type[BaseModel]]:
     """The classes of models within a class, itself included, by the names of their records."""
     found: dict[str, type[BaseModel]] = {}
-    _collect(event, found)
+    seen: list[Any] = []  # models and type aliases may contain themselves
+    pending: list[Any] = [event]
+    while pending:
+        annotation = pending.pop(0)
+        if annotation in seen:
+            continue
+        seen.append(annotation)
+        alias = aliased(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            if found.setdefault(record_name(annotation), annotation) is annotation:
+                pending += [field.annotation for field in annotation.model_fields.values()]
+        elif hasattr(annotation, "__supertype__"):
+            pending.append(annotation.__supertype__)
+        else:
+            pending += get_args(annotation) if alias is None else [alias]
     return found
 
 
@@ -33,6 +51,19 @@ def event_name(event: type[BaseModel]) -> str:
     """The name that an event class declares, or that of the record of a class that declares none."""
     declared = event.__dict__.get("__event__")
     return record_name(event) if declared is None else str(declared.name)
+
+
+def aliased(annotation: Any) -> Any:
+    """What a type alias stands for, with its arguments in the places of its parameters; None for what is no alias."""
+    alias = get_origin(annotation) or annotation
+    if not isinstance(alias, _ALIASES):
+        return None
+    value = alias.__value__
+    given = dict(zip(alias.__type_params__, get_args(annotation), strict=False))
+    if value in given:
+        return given[value]
+    parameters = getattr(value, "__parameters__", ())
+    return value[tuple(given.get(each, each) for each in parameters)] if parameters and given else value
 
 
 def wire_names(model: type[BaseModel]) -> dict[str, str]:
@@ -43,20 +74,6 @@ def wire_names(model: type[BaseModel]) -> dict[str, str]:
         for name, field in model.model_fields.items()
         if not field.exclude
     }
-
-
-def _collect(annotation: Any, found: dict[str, type[BaseModel]]) -> None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if record_name(annotation) in found:
-            return
-        found[record_name(annotation)] = annotation
-        inner: list[Any] = [field.annotation for field in annotation.model_fields.values()]
-    elif hasattr(annotation, "__supertype__"):
-        inner = [annotation.__supertype__]
-    else:
-        inner = list(get_args(annotation))
-    for argument in inner:
-        _collect(argument, found)
 
 
 def read_aliases(field: FieldInfo) -> list[str]:

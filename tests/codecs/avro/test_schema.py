@@ -57,6 +57,12 @@ T = TypeVar("T")
 
 Sku = NewType("Sku", str)
 Skus = TypeAliasType("Skus", list[Sku])
+First = TypeVar("First")
+Second = TypeVar("Second")
+Many = TypeAliasType("Many", list[T], type_params=(T,))
+Perhaps = TypeAliasType("Perhaps", T | None, type_params=(T,))
+Itself = TypeAliasType("Itself", T, type_params=(T,))
+Swapped = TypeAliasType("Swapped", dict[Second, list[First]], type_params=(First, Second))
 Amount = Annotated[Decimal, Field(max_digits=9, decimal_places=4)]
 
 
@@ -229,6 +235,9 @@ FEATURES: tuple[tuple[Any, Any, Any], ...] = (
     (SecretStr, SecretStr("hush"), STRING),
     (SecretBytes, SecretBytes(b"hush"), "bytes"),
     (Annotated[datetime, PlainSerializer(str, when_used="json")], UTC_MOMENT, TIMESTAMP),
+    (Many[int], [1, -1], {"type": "array", "items": LONG}),
+    (Perhaps[Many[Itself[Plain]]], [Plain(x=1)], [NULL, {"type": "array", "items": PLAIN}]),
+    (Swapped[int, Sku], {"a": [1]}, {"type": "map", "values": {"type": "array", "items": LONG}}),
 )
 
 
@@ -420,6 +429,7 @@ def test_wire_names_are_aliases_only_where_the_class_says_so() -> None:
         (JsonValue, r"JsonValue has no place"),
         (Nested, r"Feature\.value\[\]: .*Nested'> contains itself without a name; declare a model"),
         (Box, r"Box\.inside: T has no place .*; give the generic class its argument"),
+        (Many, r"Feature\.value\[\]: T has no place .*; give the generic class its argument"),
         (datetime | NaiveDatetime, r"two types of this union are both long to Avro"),
         (list[int] | list[str], r"two types of this union are both array to Avro"),
         (Base64Bytes, r"an encoded text would be decoded twice; declare bytes"),

@@ -67,7 +67,7 @@ from eventhub.codecs.avro.types import (
 )
 from eventhub.codecs.avro.unions import branch_index, put_first, record_name
 from eventhub.codecs.avro.values import TEXTS, Misfit
-from eventhub.codecs.models import check_metadata, check_serializers, event_name, read_aliases, wire_names
+from eventhub.codecs.models import aliased, check_metadata, check_serializers, event_name, read_aliases, wire_names
 from eventhub.errors import DeclarationError, InvalidSchema
 from eventhub.event import Event
 
@@ -235,8 +235,9 @@ class _Derivation:
             return _LEAVES[annotation]
         if isinstance(annotation, NewType):
             return self.of(annotation.__supertype__, metadata, place)
-        if hasattr(annotation, "__value__"):
-            return self._unwrapped(annotation, annotation.__value__, metadata, place)
+        alias = aliased(annotation)
+        if alias is not None:
+            return self._unwrapped(annotation, alias, metadata, place)
         origin = get_origin(annotation)
         if origin is not None:
             return self._parametrized(annotation, origin, metadata, place)
@@ -269,8 +270,6 @@ class _Derivation:
             return self._array(arguments, place)
         if origin in _MAPS:
             return self._map(arguments, place)
-        if hasattr(origin, "__value__"):
-            return self._unwrapped(annotation, origin.__value__[arguments], metadata, place)
         raise _unsupported(annotation, place)
 
     def _array(self, arguments: Sequence[Any], place: str) -> AvroType:
