@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import AliasChoices, ConfigDict, Field, PlainSerializer, computed_field
+from pydantic import AliasChoices, ConfigDict, Field, Json, PlainSerializer, computed_field
 
 from eventhub.codecs.json_schema import JsonSchemaCodec
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
@@ -182,6 +182,18 @@ def test_json_that_the_class_does_not_take_is_a_mismatch(value: bytes, reason: s
     """It names the fields, and no values."""
     with pytest.raises(SchemaMismatch, match=reason):
         read(Order, value)
+
+
+def test_a_text_that_is_no_json_within_good_json_is_a_mismatch() -> None:
+    """A field may ask for JSON in a text; the bytes of the record are good."""
+
+    class Nested(Event, topic="nested"):
+        """JSON within JSON."""
+
+        inner: Json[int]
+
+    with pytest.raises(SchemaMismatch, match=r"Nested\.inner: Invalid JSON"):
+        CODEC.decoder(Nested, Schema("{}", SchemaType.JSON))(b'{"inner":"{"}', 0)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=IDS)

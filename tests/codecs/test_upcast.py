@@ -149,6 +149,18 @@ async def test_an_upcast_that_fails_is_an_error_of_the_record() -> None:
     assert bad == raised.value.record
 
 
+@pytest.mark.parametrize("error", [RuntimeError, OSError, NotImplementedError])
+def test_whatever_an_upcast_raises_is_an_error_of_the_record(error: type[Exception]) -> None:
+    """The function is the service's own, and the record is what it fails on."""
+
+    def fail(old: CustomerMovedV1) -> CustomerMoved:
+        del old
+        raise error
+
+    with pytest.raises(SchemaMismatch, match=f"upcast 'fail' of version 1 failed with {error.__name__}"):
+        upcast(CustomerMoved, from_version=1)(fail).read(CustomerMovedV1(customer="", address=""))
+
+
 async def test_an_upcast_that_returns_something_else_is_an_error_of_the_record() -> None:
     """A type checker would have said so before."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaWarningKind
 
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import event_name, reasons
+from eventhub.codecs.models import Refused, event_name, mismatch, refusing
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType
@@ -72,16 +72,18 @@ class JsonSchemaCodec:
     def decoder(self, event: type[Event], schema: Schema) -> Decode:
         """A function that reads JSON into an event of a class; the writer's schema is not needed for it."""
         del schema
-        validate: Callable[..., Any] = event.__pydantic_validator__.validate_json
+        validator = event.__pydantic_validator__.validate_json
+        validate = refusing(partial(validator, strict=False, by_alias=True, by_name=True))
 
         def decode(value: bytes, start: int) -> Event:
             try:
-                return cast("Event", validate(value[start:], strict=False, by_alias=True, by_name=True))
-            except ValidationError as error:
-                if error.errors(include_url=False)[0]["type"] == "json_invalid":
-                    msg = f"{event.__name__}: {error.errors(include_url=False)[0]['msg']}"
-                    raise DecodeError(msg) from error
-                raise SchemaMismatch(reasons(event.__name__, error)) from error
+                return cast("Event", validate(value[start:]))
+            except Refused as error:
+                reason = _not_json(error.__cause__)
+                if reason is not None:
+                    msg = f"{event.__name__}: {reason}"
+                    raise DecodeError(msg) from error.__cause__
+                raise mismatch(event.__name__, error) from error.__cause__
 
         return decode
 
@@ -96,6 +98,15 @@ class JsonSchemaCodec:
         by_hand = event.__dict__.get("__schema__")
         reader = _checked(event, by_hand).text if by_hand is not None else _text(_derived(event, is_closed=False))
         return problems(Schema(reader, SchemaType.JSON), schema)
+
+
+def _not_json(error: BaseException | None) -> str | None:
+    """What makes a text no JSON, or None if it is some."""
+    if not isinstance(error, ValidationError) or error.error_count() != 1:
+        return None
+    [found] = error.errors(include_url=False, include_input=False, include_context=False)
+    is_whole = not found["loc"]  # a field may hold a text that has to be JSON, too
+    return found["msg"] if found["type"] == "json_invalid" and is_whole else None
 
 
 class _Generator(GenerateJsonSchema):

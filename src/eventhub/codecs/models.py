@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from typing import Any, cast, get_args, get_origin
 
 import pydantic
@@ -19,11 +20,16 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from eventhub.codecs.avro.unions import record_name
-from eventhub.errors import DeclarationError
+from eventhub.errors import DeclarationError, SchemaMismatch
 
 _ALIASES = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
 """Python's own kind of alias, since 3.12, and that of typing_extensions."""
 _ENCODED: tuple[type, ...] = (EncodedBytes, EncodedStr, cast("type", pydantic.Json))
+
+
+_MAX_LISTED = 1000
+"""Problems that are looked at one by one; a record can have as many as it has bytes, at a kilobyte of memory each."""
+_MAX_SHOWN = 20
 
 
 def models(event: type[BaseModel]) -> dict[str, type[BaseModel]]:
@@ -110,11 +116,42 @@ def check_serializers(model: type[BaseModel]) -> None:
             raise DeclarationError(msg)
 
 
-def reasons(place: str, error: ValidationError) -> str:
-    """What pydantic found at a place, field by field, without the values."""
-    lines = (
+class Refused(Exception):
+    """A class does not take what was read: the bytes are good, and the cause is pydantic's or a validator's error."""
+
+
+def refusing(validate: Callable[..., Any]) -> Callable[..., Any]:
+    """A validator whose every error is one kind, so that none is taken for an error of the bytes.
+
+    Validators that a class declares may raise anything; pydantic passes on what is no ``ValueError``.
+    """
+
+    def validated(values: Any) -> Any:
+        try:
+            return validate(values)
+        except Exception as error:  # the class's own code, so the record is to blame
+            raise Refused from error
+
+    return validated
+
+
+def mismatch(place: str, refused: BaseException) -> SchemaMismatch:
+    """The error of a record whose values a class refused at a place, without the values."""
+    cause = refused.__cause__
+    if isinstance(cause, ValidationError):
+        return SchemaMismatch(_reasons(place, cause))
+    return SchemaMismatch(f"{place}: a validator failed with {type(cause).__name__}")  # whose text may hold values
+
+
+def _reasons(place: str, error: ValidationError) -> str:
+    """What pydantic found at a place, field by field."""
+    count = error.error_count()
+    if count > _MAX_LISTED:
+        return f"{place}: {count} values are none that their fields take"
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    lines = [
         f"{place}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in entry['loc'])}"
         f": {entry['msg']}"
-        for entry in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return "; ".join(lines)
+        for entry in found[:_MAX_SHOWN]
+    ]
+    return "; ".join(lines if count <= _MAX_SHOWN else [*lines, f"and {count - _MAX_SHOWN} more"])

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import EncodeError
 from google.protobuf.message import Message as ProtobufMessage
 from google.protobuf.message_factory import GetMessageClass
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from eventhub.codecs.avro.resolution import chosen, validator
 from eventhub.codecs.avro.types import AvroType, Enumeration, Primitive, Record, Union, simple_name
@@ -39,7 +39,7 @@ from eventhub.codecs.avro.values import (
     write_timestamp,
 )
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import models, read_aliases, reasons, wire_names
+from eventhub.codecs.models import Refused, mismatch, models, read_aliases, wire_names
 from eventhub.codecs.number import Number
 from eventhub.codecs.protobuf_schema import (
     DURATION,
@@ -115,8 +115,8 @@ class ProtobufCodec:
             try:
                 at = read_indexes(value, start)[1] if start else 0
                 return cast("Event", validate(read.message(make.FromString(value[at:]), root)))
-            except ValidationError as error:
-                raise SchemaMismatch(reasons(event.__name__, error)) from error
+            except Refused as error:
+                raise mismatch(event.__name__, error) from error.__cause__
             except UnknownSymbol as error:
                 msg = f"{event.__name__}.{error}"
                 raise SchemaMismatch(msg) from error

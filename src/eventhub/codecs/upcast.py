@@ -66,7 +66,7 @@ class Upcast(Generic[Old, New]):
         place = f"upcast {self.function.__name__!r} of version {self.from_version}"
         try:
             made = self.function(old)
-        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        except Exception as error:
             msg = f"{place} failed with {type(error).__name__}"  # the text of the error may hold values
             raise SchemaMismatch(msg) from error
         if not isinstance(made, self.event):

@@ -17,10 +17,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, NaiveDatetime, RootModel
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, NaiveDatetime, RootModel, field_validator
 
 from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.avro.binary import varint
+from eventhub.codecs.avro.decoder import compiled_decoder
+from eventhub.codecs.avro.interpreted import interpreted_decoder
+from eventhub.codecs.avro.schema import avro_type
+from eventhub.codecs.base import Decode
 from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema
@@ -319,6 +323,42 @@ def test_values_that_a_validator_refuses_are_a_mismatch() -> None:
     with pytest.raises(SchemaMismatch) as raised:
         read(Basket, schema, "02 06 746561 00 02 31 00")
     assert "Basket.lines[0].quantity: Input should be greater than 0" == str(raised.value)
+
+
+class Counting(BaseModel):
+    """One of two models; it counts how often it is asked, and refuses whatever it is given."""
+
+    number: str
+
+    @field_validator("number")
+    @classmethod
+    def take(cls, number: str) -> str:
+        """Refuse it in a way that pydantic passes on."""
+        ASKED.append(number)
+        raise KeyError(number)
+
+
+ASKED: list[str] = []
+
+
+@pytest.mark.parametrize("make", [compiled_decoder, interpreted_decoder])
+def test_a_model_of_a_union_that_refuses_is_a_mismatch_too(make: Callable[..., Decode]) -> None:
+    """It is made while bytes are still read: its validators run once, and bytes that end early are not its fault."""
+
+    class Paid(Event, topic="paid"):
+        """A choice."""
+
+        by: Counting | Iban
+
+    ASKED.clear()
+    decode = make(Paid, avro_type(Paid), avro_type(Paid))
+
+    with pytest.raises(SchemaMismatch, match=r"Paid(\.by)?: a validator failed with KeyError"):
+        decode(bytes.fromhex("00 02 78"), 0)
+    assert ["x"] == ASKED
+    with pytest.raises(DecodeError):
+        decode(bytes.fromhex("00 04 78"), 0)
+    assert ["x"] == ASKED
 
 
 # -- objects that pydantic did not make ------------------------------------------------------------

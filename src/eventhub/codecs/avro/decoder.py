@@ -38,7 +38,7 @@ from decimal import Decimal
 from functools import cache, partial
 from typing import ClassVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from eventhub.codecs.avro.binary import (
     HALF,
@@ -80,7 +80,7 @@ from eventhub.codecs.avro.types import (
 )
 from eventhub.codecs.avro.values import EXACT, MAX_DECIMAL_BYTES, UnknownSymbol, value_reader
 from eventhub.codecs.base import Decode
-from eventhub.codecs.models import models, reasons, wire_names
+from eventhub.codecs.models import Refused, mismatch, models, wire_names
 from eventhub.errors import DecodeError, SchemaMismatch
 from eventhub.event import Event
 
@@ -105,19 +105,22 @@ def compiled_decoder(event: type[Event], written: AvroType, wanted: AvroType) ->
         generated = _Decoder(event, written, careful=True)
         return generated.entrance(written, wanted, partial(_fail, event, generated.source))
 
-    def again(error: Exception, value: bytes, start: int) -> Event:
-        del error  # the same one follows, and knows its place
-        return careful()(value, start)
+    quick = _Decoder(event, written, careful=False)
 
-    return _Decoder(event, written, careful=False).entrance(written, wanted, again)
+    def again(error: Exception, value: bytes, start: int) -> Event:
+        if isinstance(error, Refused):  # validators run once
+            return _fail(event, quick.source, error, value, start)
+        return careful()(value, start)  # the same error follows, and knows its place
+
+    return quick.entrance(written, wanted, again)
 
 
 def _fail(event: type[Event], source: Source, error: Exception, value: bytes, start: int) -> Event:
     """Say what is wrong with a value, and in which field."""
     del value, start
     place = f"{event.__name__}{source.place(error)}"
-    if isinstance(error, ValidationError):
-        raise SchemaMismatch(reasons(place, error)) from error
+    if isinstance(error, Refused):
+        raise mismatch(place, error) from error.__cause__
     reason = "the bytes end here" if isinstance(error, (IndexError, struct.error)) else str(error)
     msg = f"{place}: {reason}"
     if isinstance(error, UnknownSymbol):
@@ -135,7 +138,7 @@ class _Decoder:
     def __init__(self, event: type[Event], written: AvroType, *, careful: bool) -> None:
         self.source = Source(
             EPOCH=_EPOCH,
-            ERRORS=(ValueError, LookupError, ArithmeticError, struct.error),
+            ERRORS=(Refused, ValueError, LookupError, ArithmeticError, struct.error),
             HALF=HALF,
             MICROSECOND=timedelta(microseconds=1),
             SIGNED=SIGNED,
@@ -231,6 +234,7 @@ class _Decoder:
             return "None"
         found = f"{{{', '.join(held)}}}"
         if model is not None and chooses_record(wanted):
+            self.source.line(indent, "if p > e: too_long(p, e)", path)  # or the class would be blamed for it
             return self._held(f"{self.source.constant(validator(model))}({found})", indent, path)
         return found
 

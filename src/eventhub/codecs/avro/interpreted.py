@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, cast
 
 import fastavro
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from eventhub.codecs.avro.binary import left_over
 from eventhub.codecs.avro.resolution import (
@@ -42,7 +42,7 @@ from eventhub.codecs.avro.values import (
     write_text,
 )
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import models, reasons, wire_names
+from eventhub.codecs.models import Refused, mismatch, models, wire_names
 from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 
@@ -92,8 +92,8 @@ def interpreted_decoder(event: type[Event], written: AvroType, wanted: AvroType)
             if body.tell() != len(value):
                 left_over(len(value) - body.tell())
             return cast("Event", validate(datum if convert is None else convert(datum)))
-        except ValidationError as error:
-            raise SchemaMismatch(reasons(event.__name__, error)) from error
+        except Refused as error:
+            raise mismatch(event.__name__, error) from error.__cause__
         except UnknownSymbol as error:
             msg = f"{event.__name__}.{error}"
             raise SchemaMismatch(msg) from error

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from eventhub.codecs.avro.digits import validator_of_the_rest
 from eventhub.codecs.avro.types import AvroType, Enumeration, Field, Logical, Map, Primitive, Record, Union, simple_name
+from eventhub.codecs.models import refusing
 
 
 def source_field(written: Record, wanted: Field) -> Field | None:
@@ -73,7 +74,7 @@ def chosen(wanted: AvroType | None) -> Callable[[Any], Any] | None:
     Pydantic would try the classes in turn, and take the text of a UUID for bytes.
     """
     python = wanted.python if isinstance(wanted, (Primitive, Enumeration)) else None
-    return None if python is None else TypeAdapter(python).validate_python
+    return None if python is None else refusing(TypeAdapter(python).validate_python)
 
 
 def chooses_record(wanted: AvroType | None) -> bool:
@@ -89,15 +90,15 @@ def symbols_read(written: Enumeration, wanted: AvroType | None) -> tuple[str | N
 
 
 def validator(model: type[BaseModel], *, counts_digits: bool = True) -> Callable[[Any], Any]:
-    """The function that makes an instance of the values that were read; it raises pydantic's ``ValidationError``.
+    """The function that makes an instance of the values that were read; it raises ``Refused``.
 
     Fields go by their names, their declared aliases count too, and a model that is strict about its
     arguments is not strict about the wire, where a UUID is text.
     """
     validate = model.__pydantic_validator__.validate_python if counts_digits else validator_of_the_rest(model)
     if not _is_particular(model.__pydantic_core_schema__):
-        return validate
-    return partial(validate, strict=False, by_alias=True, by_name=True)
+        return refusing(validate)
+    return refusing(partial(validate, strict=False, by_alias=True, by_name=True))
 
 
 def _is_particular(core_schema: Any) -> bool:

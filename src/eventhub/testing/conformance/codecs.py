@@ -22,7 +22,7 @@ from typing import Annotated
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from eventhub.codecs.base import Codec
 from eventhub.codecs.number import Number
@@ -80,6 +80,18 @@ class OrderedOtherwise(Event, topic="orders", name="conformance.Ordered"):
 
     count: Annotated[int, Number(3)]
     currency: Annotated[str, Number(20)]
+
+
+class Numbers(Event, topic="orders", name="conformance.Numbers"):
+    """An event with any number of values."""
+
+    numbers: Annotated[list[int], Number(1)]
+
+
+class Positive(Event, topic="orders", name="conformance.Numbers"):
+    """The same event to a reader that takes only some of them."""
+
+    numbers: Annotated[list[Annotated[int, Field(gt=0)]], Number(1)]
 
 
 class Unwritable(Event, topic="orders"):
@@ -155,6 +167,35 @@ class CodecConformance:
         """The bytes are good, so it is no error of decoding."""
         with pytest.raises(SchemaMismatch, match="currency"):
             _read(codec, OrderedOtherwise, FULL)
+
+    @pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError])
+    def test_whatever_a_validator_raises_is_a_mismatch(self, codec: Codec, error: type[Exception]) -> None:
+        """The bytes are not to blame, and validators run once; the text of the error may hold values."""
+        runs: list[int] = []
+
+        class Picky(Event, topic="orders", name="conformance.Ordered"):
+            """A reader that takes nothing."""
+
+            count: Annotated[int, Number(3)]
+
+            @field_validator("count")
+            @classmethod
+            def take(cls, count: int) -> int:
+                """Refuse it."""
+                runs.append(count)
+                msg = "refused"
+                raise error(msg)
+
+        with pytest.raises(SchemaMismatch, match=r"Picky(\.count: Value error|: a validator failed with \w+Error)"):
+            _read(codec, Picky, FULL)
+        assert [FULL.count] == runs
+
+    def test_many_problems_make_no_large_message(self, codec: Codec) -> None:
+        """A record of a megabyte may have a million of them."""
+        for count, told in ((100, "and 80 more"), (100_000, "Positive: 100000 values")):
+            with pytest.raises(SchemaMismatch, match=told) as raised:
+                _read(codec, Positive, Numbers(numbers=[-1] * count))
+            assert 2_000 > len(str(raised.value))
 
     def test_reader_that_can_read_has_no_problems(self, codec: Codec) -> None:
         """Nor has the class itself."""
