@@ -33,7 +33,7 @@ EXTRAS = {"aiosqlite", "asyncpg", "google.protobuf", "pytest", "sqlalchemy", "te
 
 SLEEPERS = {"anyio", "asyncio", "time", "trio"}
 
-CAMPAIGNS = ("chaos", "conformance", "examples", "properties", "simulation", "stack", "typing")
+CAMPAIGNS = ("chaos", "conformance", "examples", "properties", "regressions", "simulation", "stack", "typing")
 """Folders of tests that cross the rooms, and so mirror none."""
 
 TESTS_OF_THE_PROJECT = ("tests/test_conftest.py", "tests/test_house.py", "tests/test_typing.py")
