@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eventhub.runtime.companion import Companion
+    from eventhub.runtime.partition import Lane
     from eventhub.service import Service
 
 
@@ -110,19 +111,20 @@ class Supervisor:
     async def _keep_working(self, state: object, tasks: asyncio.TaskGroup) -> None:
         """Run a worker, and another when its connection broke; the cause is looked for beside that."""
         failures = 0
+        stubborn: Sequence[Lane] = ()  # the last worker's handlers that swallowed their cancellation
         watch = self._examination.watch(lambda: self.worker.assignment if self.worker is not None else None)
         beside = {tasks.create_task(watch)}
         while not self._stopping.is_set():
-            stubborn = self.worker.lanes.stubborn if self.worker is not None else ()
-            self.worker = Worker(self.service, state, self._wiring, self.counters, stubborn)
+            worker = self.worker = Worker(self.service, state, self._wiring, self.counters, stubborn)
             started = self._wiring.options.clock.monotonic()
             try:
-                await self.worker.run()
+                await worker.run()
             except BrokerError as error:
                 if not error.retriable:
                     raise
                 steady = self._wiring.options.clock.monotonic() - started > 60.0  # noqa: PLR2004 - a minute without trouble starts anew
                 failures = 1 if steady else failures + 1
+                stubborn = worker.lanes.stubborn
                 self.worker = None  # nobody reads for the time being, and health says so
                 self.counters.rebuilt += 1
                 wait = backoff(failures, jitter=self._wiring.options.random())
