@@ -73,7 +73,7 @@ class Laws:
         self._ledger = ledger
         self._history = history
         self._terms: dict[Process, Term] = {}
-        self._running: dict[tuple[Process, Lane], int] = {}
+        self._running: dict[tuple[Process, Lane], Attempt] = {}
         self._owed: dict[tuple[Process, int], tuple[Attempt, int]] = {}  # receipts that are not acknowledged yet
         self._front: dict[Lane, int] = {}  # the highest offset that was ever completed
         self.stored: dict[TopicPartition, OffsetAndMetadata] = {}
@@ -105,15 +105,19 @@ class Laws:
         self._history.note(process.name, "is given", *(f"{topic}[{number}]" for topic, number in sorted(partitions)))
         self._terms[process] = Term({tp: Share() for tp in partitions})
 
-    def begins_at(self, process: Process, partition: TopicPartition, offset: int, stored: str) -> None:
-        """A member reads a partition from an offset on; later seeks only repeat what was read."""
+    def begins_at(
+        self, process: Process, partition: TopicPartition, offset: int, told: OffsetAndMetadata | None
+    ) -> None:
+        """A member reads a partition from an offset on, told what is committed; later seeks only repeat that."""
         share = self._share(process, partition)
         if share is None or share.start is not None:
             return
         share.start = share.committed = share.verified = share.polled = offset
-        share.known = decode_map(stored, offset)
-        if partition in self.stored and self.stored[partition].offset != offset:
-            self.break_(f"{process.name} begins {_at(partition, offset)}, committed is {self.stored[partition].offset}")
+        if told is None:
+            return
+        share.known = decode_map(told.metadata, offset)
+        if told.offset != offset:
+            self.break_(f"{process.name} begins {_at(partition, offset)}, committed is {told.offset}")
 
     def polled(self, process: Process, partition: TopicPartition, offset: int) -> None:
         """A member was given records up to an offset."""
@@ -151,23 +155,30 @@ class Laws:
             attempt.share.finished -= attempt.share.late & {place.offset}
             if (wrong := self._wrong_to_begin(attempt, place, lane)) is not None:
                 self.break_(f"{process.name} handles order {number} at {_at(*place)}{wrong}")
-            self._running[process, lane] = number
+            self._running[process, lane] = attempt
         return attempt
 
     def _wrong_to_begin(self, attempt: Attempt, place: Place, lane: Lane) -> str | None:
         """Why a handler must not be called now, or None."""
         share = attempt.share
         if (other := self._running.get((attempt.process, lane))) is not None:
-            return f" while order {other} of the same key is being handled"
+            return f" while order {other.number} of the same key is being handled"
         if share.start is None or place.offset < share.start:
             return ", which it does not own"
         if self._finished(share, place):
             return " again, although it is finished"
         if (before := self._unfinished_before(share, place, lane)) is not None:
             return f" although {before} of the same key is not finished"
+        if self._plan.calm and (other := self._elsewhere(attempt.process, lane)) is not None:
+            return f" while {other.process.name} handles order {other.number} of the same key"
         if self.over or (self._plan.calm and attempt.number in self.finished):
             return " again, although nothing went wrong"
         return None
+
+    def _elsewhere(self, process: Process, lane: Lane) -> Attempt | None:
+        """An attempt at an order of the lane in another process, but for handlers that will not end, or None."""
+        at_once = (attempt for (other, own), attempt in self._running.items() if own == lane and other is not process)
+        return next((attempt for attempt in at_once if not attempt.cancelled), None)
 
     def _unfinished_before(self, share: Share, place: Place, lane: Lane) -> int | None:
         """The first order of a lane that should have been finished before, or None."""
@@ -225,7 +236,7 @@ class Laws:
 
     def _ends(self, attempt: Attempt) -> None:
         key = (attempt.process, self._ledger.lane(attempt.number))
-        if self._running.get(key) == attempt.number:
+        if self._running.get(key) is attempt:
             del self._running[key]
 
     def _finish(self, attempt: Attempt) -> None:

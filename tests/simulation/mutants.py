@@ -10,17 +10,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
+from typing import Any
 
 from eventhub.record import ProducerRecord, Record, TopicPartition
-from eventhub.runtime import assignment, worker
+from eventhub.runtime import assignment, supervisor, worker
 from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
+from eventhub.runtime.counters import Counters
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap
 from eventhub.runtime.offsets import Offsets
 from eventhub.runtime.options import Options
 from eventhub.runtime.partition import Lane
 from eventhub.runtime.recovery import Recovery
+from eventhub.runtime.wiring import Wiring
+from eventhub.runtime.worker import Worker
+from eventhub.service import Service
 from eventhub.subscription import Ordering
 
 
@@ -127,6 +132,17 @@ class FinishesTwice(Offsets):
             super().finish(offset)
 
 
+class ForgetsTheStubborn(Worker):
+    """Knows nothing of handlers that outlive the worker before."""
+
+    def __init__(
+        self, service: Service[Any], state: object, wiring: Wiring, counters: Counters, stubborn: Collection[Lane]
+    ) -> None:
+        """Begin without any."""
+        del stubborn
+        super().__init__(service, state, wiring, counters)
+
+
 Swap = tuple[ModuleType, str, type]
 
 MUTANTS: Mapping[str, Collection[Swap]] = {
@@ -137,6 +153,7 @@ MUTANTS: Mapping[str, Collection[Swap]] = {
     "no-epoch": [(worker, "Assignment", KnowsNoEpochs), (assignment, "Offsets", FinishesTwice)],
     "retry-reorders": [(worker, "Lanes", ReordersRetries), (assignment, "Offsets", FinishesTwice)],
     "forget-parked": [(worker, "Lanes", ForgetsTheParked), (assignment, "Offsets", FinishesTwice)],
+    "forget-stubborn": [(supervisor, "Worker", ForgetsTheStubborn)],
 }
 """What each mutant puts in the place of what."""
 

@@ -14,12 +14,16 @@ from eventhub.record import ProducerRecord
 from eventhub.service import dead_letter_topic
 from tests.simulation.laws import Attempt, Laws
 from tests.simulation.ledger import Ledger
-from tests.simulation.plan import MOST_FAILURES, NEVER_CALLED, WAITS, Manner, OrderPlan, Plan
+from tests.simulation.plan import LONGEST_STUBBORN, MOST_FAILURES, NEVER_CALLED, WAITS, Manner, OrderPlan, Plan
 from tests.simulation.processes import Process
 from tests.simulation.registry import Registry
 from tests.simulation.virtual import EPOCH
 
 GROUP = "shop"
+STUBBORNNESS = 3.0
+"""How many times as long as planned an order goes on once it is cancelled."""
+MOST_STUBBORN = LONGEST_STUBBORN * STUBBORNNESS
+"""Seconds that it goes on at most."""
 
 
 class Order(Event, topic="orders", key="customer", name="Order"):
@@ -201,7 +205,7 @@ _ALWAYS = frozenset({Manner.FAILS, Manner.IGNORED, Manner.FATAL})
 
 
 async def _persist(seconds: float, attempt: Attempt) -> None:
-    """Go on for so many seconds, and for as many again when cancelled."""
+    """Go on for so many seconds, and when cancelled for longer than it takes to build another worker."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while loop.time() < end:
@@ -210,7 +214,7 @@ async def _persist(seconds: float, attempt: Attempt) -> None:
         except asyncio.CancelledError:
             if attempt.process.dead:
                 raise
-            end = end if attempt.cancelled else loop.time() + seconds
+            end = end if attempt.cancelled else loop.time() + seconds * STUBBORNNESS
             attempt.cancelled = True
 
 

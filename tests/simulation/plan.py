@@ -17,6 +17,8 @@ ATTEMPTS = len(WAITS) + 1
 MOST_FAILURES = 2
 """Failures of an order that is handled in the end, by itself. Storms add as many, and deadlines that pass while a
 process stands still about as many again; all together stay short of ``ATTEMPTS``."""
+LONGEST_STUBBORN = 4.0
+"""Seconds that an order takes at most that goes on when it is cancelled."""
 SETTLING = 240.0
 """Seconds after the last fault within which everything has to be handled; the longest back-off is 36 s."""
 
@@ -118,6 +120,8 @@ class DeedKind(StrEnum):
     """A process loses the broker for a while."""
     AWAY = "away"
     """All of them do."""
+    DEAFEN = "deafen"
+    """The client of a process is never answered again, and does not say so: it has to be replaced."""
     FENCE = "fence"
     """The broker throws a member out."""
     LOSSES = "losses"
@@ -253,7 +257,9 @@ def _draw_orders(draw: Random) -> tuple[OrderPlan, ...]:
 
 def _draw_order(draw: Random, number: int, at: float, customer: str | None) -> OrderPlan:
     manner = draw.choices(list(_MANNERS), list(_MANNERS.values()))[0]
-    seconds = {Manner.STUBBORN: draw.uniform(0.5, 4.0), Manner.HANGS: 7.0}.get(manner, draw.choice((0.01, 0.1, 0.8)))
+    seconds = {Manner.STUBBORN: draw.uniform(0.5, LONGEST_STUBBORN), Manner.HANGS: 7.0}.get(
+        manner, draw.choice((0.01, 0.1, 0.8))
+    )
     return OrderPlan(
         number=number,
         at=at,

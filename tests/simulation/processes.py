@@ -24,6 +24,9 @@ REQUEST_TIMEOUT = 3.0
 LOSS = 0.15
 """The share of requests, and of answers, that get lost while the network loses some."""
 
+_ENDLESS = frozenset({Operation.POLL, Operation.COMMIT, Operation.HEARTBEAT, Operation.LEAVE})
+"""What a client may wait for without end; looking something up and joining have deadlines in every adapter."""
+
 _DEATH_ROUNDS = 1000  # in which a process that is killed has to be gone
 
 
@@ -36,7 +39,7 @@ class Process:
         self.hub: Hub | None = None
         """Its hub, once there is one."""
         self.member = ""
-        """The name of its member of the group, or nothing before there is one."""
+        """The name of its member of the group, or nothing before there is one; another worker has another."""
         self.dead = False
         """Whether nothing of it reaches anybody any more."""
         self.leaving = False
@@ -149,10 +152,13 @@ class Network:
         """Whether it then does not even refuse."""
         self.losing = False
         """Whether requests and answers get lost now and then."""
+        self.deaf: set[str] = set()
+        """Clients that are not answered any more."""
 
     async def before(self, operation: Operation, client: str) -> None:
         """Carry a request."""
-        del client
+        if client in self.deaf:
+            await self._keep_waiting(operation)
         process = PROCESS.get()
         if process is None or operation is Operation.ADMIN:
             return
@@ -173,6 +179,12 @@ class Network:
         if self.losing and self._draw.random() < LOSS:
             await self._lose(operation, silent=True)
         await self._travel(process)
+
+    async def _keep_waiting(self, operation: Operation) -> None:
+        """Let a client wait that would wait for ever, or give up where the port says that it does."""
+        if operation in _ENDLESS:
+            await asyncio.Event().wait()
+        await self._lose(operation, silent=True)
 
     async def _travel(self, process: Process) -> None:
         await _alive(process)

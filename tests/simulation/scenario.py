@@ -14,7 +14,7 @@ from eventhub.record import RecordMetadata, TopicPartition
 from tests.simulation.history import History
 from tests.simulation.laws import Laws
 from tests.simulation.ledger import Ledger, Place
-from tests.simulation.orders import GROUP, LETTERS, ORDERS, RECEIPTS, Shop, Till
+from tests.simulation.orders import GROUP, LETTERS, MOST_STUBBORN, ORDERS, RECEIPTS, Shop, Till
 from tests.simulation.plan import SETTLING, Deed, DeedKind, OrderPlan, Plan, describe, draw_plan, late_order
 from tests.simulation.processes import PROCESS, Network, Process
 from tests.simulation.registry import Registry
@@ -25,6 +25,8 @@ from tests.simulation.watch import WatchedBroker
 MOST_PROCESSES = 4
 STOP_LIMIT = 45.0
 """Seconds within which a process that is told to stop has ended, whatever the network does meanwhile."""
+LONGEST = 3600.0
+"""Seconds after which a history stands still; they are over at once when nothing moves any more."""
 LOOK = 0.2
 """Seconds between two looks at whether all is handled."""
 LATE_ORDERS = 10
@@ -81,7 +83,9 @@ class Simulation:
             async with self._tasks:
                 story = self._tasks.create_task(self._story())
                 broken = self._tasks.create_task(self._laws.broken.wait())
-                await asyncio.wait([story, broken], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([story, broken], timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
+                if not story.done():
+                    self._laws.break_(f"the history has not come to its end after {LONGEST:.0f} s")
                 seconds = self._loop.time()
                 for process in self._processes:
                     await process.kill()
@@ -192,6 +196,8 @@ class Simulation:
                 process.pause()
                 await asyncio.sleep(deed.seconds)
                 process.resume()
+            case DeedKind.DEAFEN:
+                self._network.deaf.add(process.member)
             case DeedKind.FENCE:
                 self._throw_out(process.member)
             case DeedKind.UNREGISTERED:
@@ -266,6 +272,7 @@ class Simulation:
         self._start()
         await asyncio.sleep(IDLE)
         await self._ends(self._processes[-1], self._processes[-1].stop)
+        await asyncio.sleep(MOST_STUBBORN)
         for process in self._processes:
             if not process.dead and (left := process.left_behind()):
                 self._laws.break_(f"{process.name} has ended, but leaves {left}")

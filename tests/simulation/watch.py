@@ -129,8 +129,7 @@ class WatchedConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read from an offset on."""
-        position = self._committed.get(partition)
-        self._laws.begins_at(self._process, partition, offset, position.metadata if position is not None else "")
+        self._laws.begins_at(self._process, partition, offset, self._committed.get(partition))
         self._consumer.seek(partition, offset)
 
     def end_offset(self, partition: TopicPartition) -> int | None:
