@@ -161,24 +161,28 @@ class Laws:
     def _wrong_to_begin(self, attempt: Attempt, place: Place, lane: Lane) -> str | None:
         """Why a handler must not be called now, or None."""
         share = attempt.share
-        if (other := self._running.get((attempt.process, lane))) is not None:
-            return f" while order {other.number} of the same key is being handled"
+        if (other := self._at_once(attempt.process, lane)) is not None:
+            return f" while order {other.number} of the same key is being handled by {other.process.name}"
         if share.start is None or place.offset < share.start:
             return ", which it does not own"
         if self._finished(share, place):
             return " again, although it is finished"
         if (before := self._unfinished_before(share, place, lane)) is not None:
             return f" although {before} of the same key is not finished"
-        if self._plan.calm and (other := self._elsewhere(attempt.process, lane)) is not None:
-            return f" while {other.process.name} handles order {other.number} of the same key"
         if self.over or (self._plan.calm and attempt.number in self.finished):
             return " again, although nothing went wrong"
         return None
 
-    def _elsewhere(self, process: Process, lane: Lane) -> Attempt | None:
-        """An attempt at an order of the lane in another process, but for handlers that will not end, or None."""
-        at_once = (attempt for (other, own), attempt in self._running.items() if own == lane and other is not process)
-        return next((attempt for attempt in at_once if not attempt.cancelled), None)
+    def _at_once(self, process: Process, lane: Lane) -> Attempt | None:
+        """An attempt at an order of the lane that is under way and must not be, or None.
+
+        In one process there is never another. In two there may be, once a process has outlived the loss of its
+        partitions; as long as nothing goes wrong only handlers do that, those that do not end when cancelled.
+        """
+        if not self._plan.calm:
+            return self._running.get((process, lane))
+        running = (attempt for (_, own), attempt in self._running.items() if own == lane)
+        return next((attempt for attempt in running if attempt.process is process or not attempt.cancelled), None)
 
     def _unfinished_before(self, share: Share, place: Place, lane: Lane) -> int | None:
         """The first order of a lane that should have been finished before, or None."""
