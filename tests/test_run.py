@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from eventhub.brokers.kafka import KafkaBroker
+from eventhub.run import _hub
+from eventhub.settings import Settings
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -165,6 +169,15 @@ async def test_a_port_that_cannot_be_had_is_one_message(tmp_path: Path, port: st
 
     assert said.startswith(message)
     assert 1 == code
+
+
+@pytest.mark.parametrize("seconds", [3.0, 35.0])
+async def test_a_session_reaches_the_client(seconds: float) -> None:
+    """What the setting allows, the client takes."""
+    hub = _hub("shop", Settings(broker="kafka://k", registry="http://r", session_timeout=seconds))
+
+    assert isinstance(hub.broker, KafkaBroker)
+    assert seconds * 1000 == hub.broker._options.consumer["session_timeout_ms"]
 
 
 async def test_without_a_port_nothing_listens(tmp_path: Path) -> None:

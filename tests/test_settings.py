@@ -37,6 +37,14 @@ def test_plain_credentials_over_an_open_connection_are_refused_unless_said_aloud
     assert not Security(username="u", mechanism="PLAIN", allow_plaintext_credentials=True).encrypted
 
 
+@pytest.mark.parametrize("seconds", ["2.9", "36"])
+def test_a_session_that_no_member_could_keep_is_refused(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three heartbeats fit into it, and the client waits longer than it for a rebalance."""
+    monkeypatch.setenv("EVENTHUB_SESSION_TIMEOUT", seconds)
+    with pytest.raises(DeclarationError, match="EVENTHUB_SESSION_TIMEOUT: Input should"):
+        read_settings()
+
+
 def test_variables_that_make_no_sense_are_named_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them are in one error."""
     monkeypatch.setenv("EVENTHUB_TLS", "perhaps")

@@ -68,15 +68,7 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
     if not services:
         msg = "there is no service to run; name at least one, as in run(service)"
         raise DeclarationError(msg)
-    hub = Hub(
-        settings.broker,
-        registry=settings.registry,
-        source=services[0].name,
-        security=settings.security,
-        auto_register=settings.auto_register,
-        provision=settings.provision,
-        options=Options(schema_grace=settings.schema_grace),
-    )
+    hub = _hub(services[0].name, settings)
     asked = 0
 
     def stop() -> None:
@@ -97,6 +89,20 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+def _hub(source: str, settings: Settings) -> Hub:
+    """The hub that the settings describe."""
+    return Hub(
+        settings.broker,
+        registry=settings.registry,
+        source=source,
+        security=settings.security,
+        client={"session_timeout_ms": round(settings.session_timeout * 1000)},
+        auto_register=settings.auto_register,
+        provision=settings.provision,
+        options=Options(schema_grace=settings.schema_grace),
+    )
 
 
 @asynccontextmanager

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Whether missing topics are created at start; None for: only on ``memory://``."""
     schema_grace: float = 60.0
     """Seconds in which an unknown schema id may still reach the registry's replica before it is poison."""
+    session_timeout: float = Field(default=30.0, ge=3.0, le=35.0)
+    """Seconds without a heartbeat after which a process counts as dead, and its partitions go to another."""
     health_port: int | None = Field(default=None, ge=0, le=65535)
     """The port that answers an orchestrator's probes while services run, 0 for any that is free; None for none."""
     health_host: str = "127.0.0.1"
