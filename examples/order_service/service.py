@@ -17,6 +17,8 @@ class Shop(BaseSettings):
 
     orders: int = 1000
     seed: int = 1
+    pause: float = 0.0
+    """Seconds between two orders, where they are taken one by one."""
 
 
 @asynccontextmanager
