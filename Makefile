@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-kafka test check docs lock clean
+.PHONY: help venv demo demo-kafka demo-chaos test check docs lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ demo: $(VENV)/.runtime  ## run the three example services in one process, in mem
 
 demo-kafka: $(VENV)/.dev  ## run them as three processes on a real Apache Kafka
 	$(BIN)/python -m examples --kafka
+
+demo-chaos: $(VENV)/.dev  ## run them on a real Kafka and PostgreSQL while each is killed at random
+	$(BIN)/python -m examples --chaos
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest

@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import random
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -54,6 +56,8 @@ def judge(evidence: Evidence) -> bool:
 
 async def _run(arguments: argparse.Namespace, folder: Path, shown: Screen) -> Evidence:
     """Run where the arguments say."""
+    if arguments.chaos:
+        return await _run_under_kills(Setup(arguments.orders, arguments.seed, folder), arguments.postgres, shown)
     setup = Setup(arguments.orders, arguments.seed, folder, await _room(arguments.postgres))
     if arguments.broker is not None:
         return await run_processes(setup, arguments.broker, arguments.registry, shown)
@@ -61,6 +65,16 @@ async def _run(arguments: argparse.Namespace, folder: Path, shown: Screen) -> Ev
         async with kafka_and_registry() as (broker, registry):
             return await run_processes(setup, broker, registry, shown)
     return await run_here(setup, shown)
+
+
+async def _run_under_kills(setup: Setup, dsn: str | None, shown: Screen) -> Evidence:
+    """Run on a Kafka of our own, and on the PostgreSQL that is named or else on one of our own."""
+    from eventhub.testing.postgres import postgres  # noqa: PLC0415 - for those who have what tests need
+    from examples.chaos import Chaos, run_chaos  # noqa: PLC0415 - an extra
+
+    with nullcontext(dsn) if dsn is not None else postgres() as database:
+        async with kafka_and_registry() as (broker, registry):
+            return await run_chaos(setup, Chaos(), database, broker, registry, shown)
 
 
 async def _room(dsn: str | None) -> str | None:
@@ -81,19 +95,24 @@ def _first(error: BaseException) -> BaseException:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples", description=__doc__)
-    parser.add_argument("--orders", type=int, default=1000, help="how many orders come in (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="decides every order (default: %(default)s)")
+    parser.add_argument("--orders", type=int, help="how many orders come in (default: 1000, with --chaos 2000)")
+    parser.add_argument("--seed", type=int, help="decides every order and every kill (default: 1, with --chaos any)")
     parser.add_argument("--postgres", metavar="DSN", help="keep the stock there, as postgresql://user@localhost/shop")
     parser.add_argument("--kafka", action="store_true", help="three processes on a Kafka that is started for the run")
+    parser.add_argument("--chaos", action="store_true", help="the same on PostgreSQL, with kill -9 at random")
     parser.add_argument("--broker", metavar="URL", help="three processes on your Kafka, as kafka://localhost:9092")
     parser.add_argument("--registry", metavar="URL", help="its Schema Registry, as http://localhost:8081")
     arguments = parser.parse_args(argv)
+    if arguments.orders is None:
+        arguments.orders = 2000 if arguments.chaos else 1000
+    if arguments.seed is None:
+        arguments.seed = random.randrange(1_000_000) if arguments.chaos else 1
     if arguments.orders < 1:
         parser.error("--orders must be at least 1")
     if (arguments.broker is None) is not (arguments.registry is None):
         parser.error("--broker and --registry belong together")
-    if arguments.broker is not None and arguments.kafka:
-        parser.error("--kafka starts a broker of its own; leave it out to use yours")
+    if arguments.broker is not None and (arguments.kafka or arguments.chaos):
+        parser.error("--kafka and --chaos start a broker of their own; leave them out to use yours")
     return arguments
 
 

@@ -28,6 +28,22 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Survived:
+    """What only a run has whose processes were killed: what was done to them, and what their databases hold."""
+
+    planned: Mapping[str, int]
+    """How often each process was to be killed, by name."""
+    killed: Mapping[str, int]
+    """How often each was."""
+    placed: Sequence[str]
+    """The ids of the orders in the order service's table."""
+    mailed: Sequence[str]
+    """The order ids of the mails in the notification service's table, which takes doubles."""
+    unsent: Mapping[str, int]
+    """How many rows are left in each outbox, by service."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that the verdict is built on."""
 
@@ -47,6 +63,8 @@ class Evidence:
     """How many records the services have not committed, after they stopped."""
     exit_codes: Mapping[str, int]
     """How the services ended, by name; empty if they were no processes of their own."""
+    survived: Survived | None = None
+    """What else there is to know of a run whose processes were killed; None for any other."""
 
     def of(self, *types: str) -> Sequence[Fact]:
         """The events of some types."""

@@ -16,6 +16,7 @@ from examples.scenario import SCHEMA_GRACE, SERVICES, TOPICS, Setup, follow, gat
 from examples.table import Screen
 from examples.watch import watching
 
+MODULES = {service.name: f"examples.{service.name}_service" for service in SERVICES}
 STOP_TIMEOUT = 45.0  # seconds; a service drains for at most 30 before it gives up
 TAIL_LINES = 12
 
@@ -39,19 +40,13 @@ async def run_processes(setup: Setup, broker: str, registry: str, screen: Screen
     Raises:
         ServiceEnded: If a service ends by itself.
     """
-    environment = {
-        **setup.environment,
-        "EVENTHUB_BROKER": broker,
-        "EVENTHUB_REGISTRY": registry,
-        "EVENTHUB_AUTO_REGISTER": "true",
-        "EVENTHUB_SCHEMA_GRACE": str(SCHEMA_GRACE),
-    }
+    environment = {**setup.environment, **addresses(broker, registry)}
     async with Hub(broker, registry=registry) as hub:
         await prepare(hub.broker)
         async with watching(hub.broker, TOPICS) as watch:
-            async with children(environment, setup.folder) as running:
+            async with children(MODULES, environment, setup.folder) as running:
                 async with asyncio.TaskGroup() as tasks:
-                    guards = [tasks.create_task(_fail_when_ended(child)) for child in running]
+                    guards = [tasks.create_task(_fail_when_ended(child)) for child in running.values()]
                     hostile = await follow(hub.broker, watch, screen, setup.orders)
                     for guard in guards:
                         guard.cancel()
@@ -59,41 +54,54 @@ async def run_processes(setup: Setup, broker: str, registry: str, screen: Screen
             return await gather(setup, hub.broker, watch, hostile, exit_codes)
 
 
+def addresses(broker: str, registry: str) -> Mapping[str, str]:
+    """The variables that tell a service where it runs."""
+    return {
+        "EVENTHUB_BROKER": broker,
+        "EVENTHUB_REGISTRY": registry,
+        "EVENTHUB_AUTO_REGISTER": "true",
+        "EVENTHUB_SCHEMA_GRACE": str(SCHEMA_GRACE),
+    }
+
+
 @asynccontextmanager
-async def children(environment: Mapping[str, str], folder: Path) -> AsyncIterator[list[Child]]:
-    """The three services, started; none of them outlives this block."""
-    started: list[Child] = []
+async def children(
+    modules: Mapping[str, str], environment: Mapping[str, str], folder: Path
+) -> AsyncIterator[dict[str, Child]]:
+    """Programs by name, started; neither they nor what took their places outlives this block."""
+    running: dict[str, Child] = {}
     try:
-        for service in SERVICES:
-            child = await _start(service.name, environment, folder)
-            started.append(child)
-        yield started
+        for name, module in modules.items():
+            running[name] = await start(name, module, environment, folder)
+        yield running
     finally:
-        for child in started:
+        for child in running.values():
             if child.process.returncode is None:
                 child.process.kill()
                 await child.process.wait()
 
 
-async def stop(running: list[Child]) -> Mapping[str, int]:
-    """Tell all services to stop, and say with which exit code each did; one that does not is killed."""
-    for child in running:
-        child.process.send_signal(signal.SIGTERM)
-    for child in running:
+async def stop(running: Mapping[str, Child]) -> Mapping[str, int]:
+    """Tell all that run to stop, and say with which exit code each ended; one that does not stop is killed."""
+    for child in running.values():
+        if child.process.returncode is None:
+            child.process.send_signal(signal.SIGTERM)
+    for child in running.values():
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await child.process.wait()
         except TimeoutError:
             child.process.kill()
-    return {child.name: await child.process.wait() for child in running}
+    return {name: await child.process.wait() for name, child in running.items()}
 
 
-async def _start(name: str, environment: Mapping[str, str], folder: Path) -> Child:
+async def start(name: str, module: str, environment: Mapping[str, str], folder: Path) -> Child:
+    """Start a program; what it says goes to the end of a file."""
     log = folder / f"{name}.log"
-    with log.open("wb") as file:
+    with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", f"examples.{name}_service"),
+            *("-m", module),
             env={**os.environ, **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
@@ -103,7 +111,10 @@ async def _start(name: str, environment: Mapping[str, str], folder: Path) -> Chi
 
 
 async def _fail_when_ended(child: Child) -> None:
-    code = await child.process.wait()
+    raise ended(child, await child.process.wait())
+
+
+def ended(child: Child, code: int) -> ServiceEnded:
+    """The error about a service that ended by itself, with the last it said."""
     tail = "\n".join(child.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
-    msg = f"the {child.name} service ended with exit code {code}; the last it said:\n{tail}"
-    raise ServiceEnded(msg)
+    return ServiceEnded(f"the {child.name} service ended with exit code {code}; the last it said:\n{tail}")

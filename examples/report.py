@@ -12,6 +12,9 @@ SHOWN_PROBLEMS = 3  # of each check; a thousand would hide the next check
 def report(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]:
     """The lines to print after a run."""
     yield f"{len(evidence.facts):,} events on the topics, {repeats(evidence):,} of them repeated deliveries"
+    if evidence.survived is not None:
+        killed = ", ".join(f"{name} {times}" for name, times in evidence.survived.killed.items())
+        yield f"{sum(evidence.survived.killed.values())} times kill -9: {killed}"
     for (topic, stage, reason), number in sorted(_reasons(evidence).items()):
         yield f"{number:,} in {topic}: {stage}: {reason}"
     yield ""

@@ -29,7 +29,7 @@ TOPICS = sorted(
 PARTITIONS = 4
 SCHEMA_GRACE = 1.0  # second in which an unknown schema may still turn up; a demo has no time for the default of 60
 POLL = 0.1  # seconds; how stale the table may be
-STALLED = 30.0  # seconds without any new record, after which the verdict says what is missing
+STALLED = 60.0  # seconds without any new record, after which the verdict says what is missing
 
 
 class LeftOver(Exception):

@@ -26,10 +26,11 @@ Counts = Mapping[str, Mapping[str, int]]
 class Screen:
     """Draws the counts, but not more often than anybody can read them."""
 
-    def __init__(self, every: float, draw: Callable[[float, Counts], None]) -> None:
+    def __init__(self, every: float, draw: Callable[[float, Counts], None], say: Callable[[str], None]) -> None:
         """Draw at most once in ``every`` seconds; ``draw`` is given the seconds since the start, and the counts."""
         self._every = every
         self._draw = draw
+        self._say = say
         self._started = monotonic()
         self._next = 0.0
 
@@ -40,15 +41,23 @@ class Screen:
             self._next = passed + self._every
             self._draw(passed, count(facts, dead_letters))
 
+    def tell(self, what: str) -> None:
+        """Say what happened just now, on a line that stays."""
+        self._say(f"{monotonic() - self._started:5.1f} s  {what}")
+
 
 @contextmanager
 def screen(console: Console) -> Iterator[Screen]:
     """A live table if the console is a terminal, a line a second otherwise."""
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
     if not console.is_terminal:
-        yield Screen(1.0, lambda passed, counts: console.print(line(passed, counts), soft_wrap=True, highlight=False))
+        yield Screen(1.0, lambda passed, counts: say(line(passed, counts)), say)
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield Screen(0.1, lambda passed, counts: live.update(table(passed, counts), refresh=True))
+        yield Screen(0.1, lambda passed, counts: live.update(table(passed, counts), refresh=True), say)
 
 
 def count(facts: Sequence[Fact], dead_letters: Sequence[DeadLetter]) -> Counts:

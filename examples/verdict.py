@@ -5,11 +5,11 @@ id, since the id of an event that a handler returned is derived from the event t
 *Exactly once* therefore means here: one distinct id, however many records carry it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from examples.evidence import DeadLetter, Evidence, Fact
+from examples.evidence import DeadLetter, Evidence, Fact, Survived
 
 ANSWERS = ("StockReserved", "StockShort")
 OUTCOMES = ("OrderConfirmed", "OrderRejected")
@@ -32,8 +32,11 @@ class Check:
 
 def verdict(evidence: Evidence) -> Sequence[Check]:
     """All claims about a run, each with what speaks against it."""
-    claims = CLAIMS if evidence.exit_codes else {claim: CLAIMS[claim] for claim in CLAIMS if claim != STOPPED}
-    return [Check(claim, problems(evidence)) for claim, problems in claims.items()]
+    claims = dict(CLAIMS) if evidence.exit_codes else {claim: CLAIMS[claim] for claim in CLAIMS if claim != STOPPED}
+    checks = [Check(claim, problems(evidence)) for claim, problems in claims.items()]
+    if (survived := evidence.survived) is not None:
+        checks += [Check(claim, problems(evidence, survived)) for claim, problems in CLAIMS_UNDER_KILLS.items()]
+    return checks
 
 
 def repeats(evidence: Evidence) -> int:
@@ -113,6 +116,30 @@ def stopped_cleanly(evidence: Evidence) -> Sequence[str]:
     return [f"{name}: exit code {code}" for name, code in evidence.exit_codes.items() if code != 0]
 
 
+def placed_once(evidence: Evidence, survived: Survived) -> Sequence[str]:
+    """The order service's table has every order that came in, and no other; what is there was said."""
+    return _differences([order.order_id for order in evidence.orders], survived.placed)
+
+
+def mailed_once(evidence: Evidence, survived: Survived) -> Sequence[str]:
+    """The notification service's table has one mail for each customer who was said to be notified."""
+    return _differences(sorted(evidence.orders_with("CustomerNotified")), survived.mailed)
+
+
+def nothing_unsent(_: Evidence, survived: Survived) -> Sequence[str]:
+    """What was committed was published, all of it."""
+    return [f"{service}: {rows} rows are left" for service, rows in survived.unsent.items() if rows]
+
+
+def killed_as_planned(_: Evidence, survived: Survived) -> Sequence[str]:
+    """The harm was done; else a run would show nothing."""
+    return [
+        f"{name}: {survived.killed.get(name, 0)} times instead of {times}"
+        for name, times in survived.planned.items()
+        if survived.killed.get(name, 0) != times
+    ]
+
+
 STOPPED = "every service stopped cleanly when it was told to"
 CLAIMS: Mapping[str, Callable[[Evidence], Sequence[str]]] = {
     "every order is on its topic exactly once": created_once,
@@ -126,6 +153,23 @@ CLAIMS: Mapping[str, Callable[[Evidence], Sequence[str]]] = {
     STOPPED: stopped_cleanly,
 }
 """What a run has to show, in the order in which it is printed."""
+CLAIMS_UNDER_KILLS: Mapping[str, Callable[[Evidence, Survived], Sequence[str]]] = {
+    "every order stands once in the order service's database": placed_once,
+    "every mail stands once in the notification service's database": mailed_once,
+    "nothing is left in an outbox": nothing_unsent,
+    "every process was killed as often as planned": killed_as_planned,
+}
+"""What a run has to show besides, whose processes were killed."""
+
+
+def _differences(expected: Sequence[str], found: Sequence[str]) -> Sequence[str]:
+    """Which order ids are missing, which are there without reason, and which more than once."""
+    times = Counter(found)
+    return [
+        *(f"{order_id}: none" for order_id in expected if order_id not in times),
+        *(f"{order_id}: {number} times" for order_id, number in times.items() if number > 1),
+        *(f"{order_id}: not expected" for order_id in sorted(times.keys() - set(expected))),
+    ]
 
 
 def _once_each(order_ids: Collection[str], facts: Sequence[Fact]) -> Sequence[str]:

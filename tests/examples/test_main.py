@@ -81,6 +81,7 @@ def test_what_cannot_run_says_why_and_exits_with_1(
         ["--broker", "kafka://localhost:9092"],
         ["--registry", "http://localhost:8081"],
         ["--kafka", "--broker", "kafka://localhost:9092", "--registry", "http://localhost:8081"],
+        ["--chaos", "--broker", "kafka://localhost:9092", "--registry", "http://localhost:8081"],
     ],
 )
 def test_arguments_that_contradict_each_other_are_refused(argv: list[str]) -> None:

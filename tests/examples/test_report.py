@@ -1,6 +1,8 @@
 """The report."""
 
-from examples.evidence import DeadLetter, Evidence, Fact
+from dataclasses import replace
+
+from examples.evidence import DeadLetter, Evidence, Fact, Survived
 from examples.report import report
 from examples.verdict import Check
 
@@ -14,6 +16,13 @@ EVIDENCE = Evidence(
     unread=0,
     exit_codes={},
 )
+
+
+def test_kills_are_counted() -> None:
+    """A run under kills says how many there were, and of whom."""
+    survived = Survived(planned={}, killed={"order": 2, "inventory": 1}, placed=(), mailed=(), unsent={})
+
+    assert "3 times kill -9: order 2, inventory 1" == list(report(replace(EVIDENCE, survived=survived), []))[1]
 
 
 def test_dead_letters_are_shown_with_their_reason() -> None:

@@ -61,3 +61,13 @@ def test_the_screen_does_not_draw_faster_than_anybody_reads(terminal: bool) -> N
     assert "1 created" in out.getvalue()
     assert "2 created" not in out.getvalue()
     assert "3 created" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_happens_stays_on_the_screen(terminal: bool) -> None:
+    """It is said once, with the time."""
+    out = StringIO()
+    with screen(Console(file=out, force_terminal=terminal, width=120)) as shown:
+        shown.tell("inventory is killed")
+
+    assert 1 == out.getvalue().count("0.0 s  inventory is killed")

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from examples.evidence import DeadLetter, Evidence, Fact
+from examples.evidence import DeadLetter, Evidence, Fact, Survived
 from examples.inventory_service.stock import Shelf
 from examples.notification_service.mail import UNREACHABLE
 from examples.order_service.events import OrderCreated
-from examples.verdict import CLAIMS, STOPPED, repeats, verdict
+from examples.verdict import CLAIMS, CLAIMS_UNDER_KILLS, STOPPED, repeats, verdict
 
 FILLED, SHORT, UNMAILED = "o-1", "o-2", "o-3"
 MAGIC, TRUNCATED, UNKNOWN = b"\x7f1", b"\x002", b"\x003"
@@ -131,6 +131,41 @@ BAD = {
 """What went wrong, and the one claim that it has to refute."""
 
 
+UNDER_KILLS = replace(
+    GOOD,
+    survived=Survived(
+        planned={"order": 2, "inventory": 2},
+        killed={"order": 2, "inventory": 2},
+        placed=(FILLED, SHORT, UNMAILED),
+        mailed=(FILLED, SHORT),
+        unsent={"order": 0, "inventory": 0},
+    ),
+)
+"""The good run, in spite of kills."""
+
+
+def survived(**changed: Any) -> Evidence:
+    """The good run under kills, in which something differs."""
+    assert UNDER_KILLS.survived is not None
+    return replace(UNDER_KILLS, survived=replace(UNDER_KILLS.survived, **changed))
+
+
+PLACED, MAILED, SENT, KILLED = CLAIMS_UNDER_KILLS
+
+BAD_UNDER_KILLS = {
+    "an order was lost by the database": (survived(placed=(FILLED, SHORT)), PLACED),
+    "an order was placed twice": (survived(placed=(FILLED, SHORT, UNMAILED, SHORT)), PLACED),
+    "an order came from nowhere": (survived(placed=(FILLED, SHORT, UNMAILED, "o-9")), PLACED),
+    "a mail was said and not kept": (survived(mailed=(FILLED,)), MAILED),
+    "a mail was kept twice": (survived(mailed=(FILLED, SHORT, SHORT)), MAILED),
+    "a mail was kept and not said": (survived(mailed=(FILLED, SHORT, UNMAILED)), MAILED),
+    "a row was never published": (survived(unsent={"order": 0, "inventory": 1}), SENT),
+    "a process was spared": (survived(killed={"order": 2, "inventory": 1}), KILLED),
+    "a process was spared altogether": (survived(killed={"order": 2}), KILLED),
+}
+"""What went wrong under kills, and the one claim that it has to refute."""
+
+
 def refuted(evidence: Evidence) -> list[str]:
     """The claims that do not hold."""
     return [check.claim for check in verdict(evidence) if not check.passed]
@@ -149,9 +184,24 @@ def test_a_bad_run_fails(story: str) -> None:
     assert claim in refuted(evidence)
 
 
+@pytest.mark.parametrize("story", BAD_UNDER_KILLS)
+def test_a_bad_run_under_kills_fails(story: str) -> None:
+    """What went wrong refutes its claim, and no other."""
+    evidence, claim = BAD_UNDER_KILLS[story]
+
+    assert [claim] == refuted(evidence)
+
+
+def test_a_good_run_under_kills_passes() -> None:
+    """It has to show more than another run."""
+    assert [] == refuted(UNDER_KILLS)
+    assert [*CLAIMS, *CLAIMS_UNDER_KILLS] == [check.claim for check in verdict(UNDER_KILLS)]
+
+
 def test_every_claim_can_fail() -> None:
     """There is no claim that no run refutes."""
     assert set(CLAIMS) == {claim for _, claim in BAD.values()}
+    assert set(CLAIMS_UNDER_KILLS) == {claim for _, claim in BAD_UNDER_KILLS.values()}
 
 
 def test_a_repeated_delivery_is_no_second_event() -> None:
