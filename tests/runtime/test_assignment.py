@@ -1,19 +1,20 @@
 """Where a worker begins in a partition, and what it does when that is not there any more."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.admin import NewPartitions
 from anyio.lowlevel import checkpoint
 
 from eventhub import Options, Service, Start, subscribe
-from eventhub.brokers.base import OffsetAndMetadata, OffsetRange
+from eventhub.brokers.base import Broker, OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.clock import SystemClock
-from eventhub.errors import OffsetOutOfRange
+from eventhub.errors import OffsetOutOfRange, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
 from eventhub.runtime.lanes import Lanes
@@ -250,3 +251,58 @@ async def test_one_commit_is_made_after_the_other() -> None:
 
     assert commits.made > 5
     assert 1 == commits.most
+
+
+NONSENSE = "these bytes make no sense"
+
+
+class HalfBlind:
+    """A ``Broker`` whose client cannot take some records apart, and nobody others."""
+
+    def __init__(self, broker: MemoryBroker, *, unreadable: int, damaged: int) -> None:
+        """Stumble over these offsets of partition 0."""
+        self._broker = broker
+        self._unreadable = unreadable
+        self._damaged = damaged
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
+
+    def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> Any:
+        """A consumer that stumbles."""
+        consumer = cast("Any", self._broker.consumer(group, topics, listener))
+        poll, read_apart = consumer.poll, consumer.read_apart
+
+        async def polling(*args: Any, **options: Any) -> Any:
+            polled = await poll(*args, **options)
+            offsets = {r.offset for records in polled.values() for r in records if r.partition == 0}
+            if offsets & {self._unreadable, self._damaged}:
+                raise RecordUnreadable(NONSENSE)
+            return polled
+
+        async def reading_apart(partition: TopicPartition, offset: int, *, max_records: int) -> Any:
+            if offset == self._damaged:
+                raise RecordUnreadable(NONSENSE)
+            return await read_apart(partition, offset, max_records=min(max_records, self._damaged - offset))
+
+        consumer.poll, consumer.read_apart = polling, reading_apart
+        return consumer
+
+
+async def test_what_the_client_cannot_take_apart_is_handled_and_damage_stops_its_partition() -> None:
+    """What nobody can read is not passed over; the other partitions go on."""
+    broker = MemoryBroker()
+    shop, seen = Shop(lambda: broker), list[int]()
+    service = listener(shop, seen)
+    half_blind = cast("Broker", HalfBlind(broker, unreadable=1, damaged=3))
+    shop.connect = lambda: half_blind
+    async with shop.serving(service, options=Options(poll_timeout=0.01, partitions=2)) as hub:
+        places = await hub.publish_many(shop.orders("abcdefghijkl"))
+        readable = [number for number, at in enumerate(places) if at.partition == 1 or (at.offset or 0) < 3]
+        await until(lambda: sorted(seen) == readable)
+        await until(lambda: all(found.detail.unreadable == 1 for found in hub.health().values()))
+        [found] = hub.health().values()
+
+    assert 3 + sum(at.partition == 1 for at in places) == len(readable)
+    assert "1 partitions stand still at a batch that nobody can read" in found.problems
+    assert len(readable) == await shop.committed(shop.order, service)

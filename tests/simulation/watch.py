@@ -106,6 +106,12 @@ class WatchedConsumer:
             self._laws.polled(self._process, partition, records[-1].offset)
         return polled
 
+    async def read_apart(
+        self, partition: TopicPartition, offset: int, *, max_records: int
+    ) -> tuple[Sequence[Record], int]:
+        """Records that cannot be polled; there are none."""
+        return await self._consumer.read_apart(partition, offset, max_records=max_records)
+
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Store positions."""
         self._laws.commits(self._process, offsets)

@@ -113,8 +113,21 @@ class Consumer(Protocol):
             OffsetOutOfRange: If positions are not in the log; the caller seeks and polls again.
             AuthorizationFailed: If a right is missing; the caller backs off.
             RecordUnreadable: If the client cannot take a record apart; positions are lost, so the caller
-                seeks, and polls partition by partition to find it.
+                seeks, polls partition by partition to find it, and reads that one apart.
             BrokerError: If the client cannot go on.
+        """
+        ...
+
+    async def read_apart(
+        self, partition: TopicPartition, offset: int, *, max_records: int
+    ) -> tuple[Sequence[Record], int]:
+        """Records of one partition from an offset on, where ``poll`` cannot, and the offset to go on at.
+
+        Positions stay as they are. Takes a round trip of its own, and is not meant for what can be polled.
+
+        Raises:
+            RecordUnreadable: If nobody can take the record at this offset apart.
+            BrokerError: If there is no answer.
         """
         ...
 

@@ -166,21 +166,36 @@ class Assignment:
         for tp, partition in self.partitions.items():
             self._speaking().seek(tp, partition.position)
 
-    async def isolate_unreadable(self) -> None:
-        """Find the partitions that hold a record that the client cannot take apart, and let the others go on.
+    async def read_apart(self) -> None:
+        """Find the records that the client cannot take apart, and hand them over all the same.
 
-        Such a partition stands still, loudly: going past the record would lose it, and others of its batch.
+        Where nobody can, the partition stands still, loudly: going past the record would lose it, and
+        others of its batch.
         """
         self.seek_again()
         for tp in self.askable():
             try:
                 await self._speaking().poll([tp], max_records=self._options.max_poll_records, timeout=0.1)
-            except RecordUnreadable as error:
-                partition = self.partitions[tp]
-                partition.unreadable = True
-                facts = {**_place(tp), "group": self._group, "offset": partition.position, "error": str(error)}
-                log.error("eventhub.partition_unreadable", **facts)  # noqa: TRY400 - a traceback says nothing more
+            except RecordUnreadable:
+                if (partition := self.partitions.get(tp)) is not None:
+                    await self._read_partition_apart(partition)
         self.seek_again()
+
+    async def _read_partition_apart(self, partition: Partition) -> None:
+        tp, asked, most = partition.topic_partition, partition.position, self._options.max_poll_records
+        facts = {**_place(tp), "group": self._group, "offset": asked}
+        try:
+            records, following = await self._speaking().read_apart(tp, asked, max_records=most)
+        except RecordUnreadable as error:
+            partition.unreadable = True
+            log.error("eventhub.partition_unreadable", **facts, error=str(error))  # noqa: TRY400 - a traceback says nothing more
+            return
+        if self.partitions.get(tp) is not partition:  # revoked meanwhile; somebody else reads them
+            return
+        log.warning("eventhub.records_read_apart", **facts, records=len(records))
+        if batches := self.accept({tp: records}):
+            self._lanes.feed(batches)
+        partition.position = following
 
     async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Go on at the first record that the log still holds; a position past its end may mean another log.

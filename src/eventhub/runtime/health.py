@@ -95,6 +95,6 @@ def _problems(snapshot: Snapshot, patience: Patience, *, live: bool) -> Sequence
         ),
         (snapshot.head_age > patience.stuck, f"a record is under way for {snapshot.head_age:.0f} s"),
         (snapshot.breaker is not BreakerState.CLOSED, "handlers are held back, since many keys fail"),
-        (snapshot.unreadable, f"{snapshot.unreadable} partitions hold a record that the client cannot take apart"),
+        (snapshot.unreadable, f"{snapshot.unreadable} partitions stand still at a batch that nobody can read"),
         (snapshot.commits_failed, f"the last {snapshot.commits_failed} commits failed"),
     )

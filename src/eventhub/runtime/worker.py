@@ -188,7 +188,7 @@ class Worker:
             await self.assignment.reset(error.positions)
             return {}
         except RecordUnreadable:
-            await self.assignment.isolate_unreadable()
+            await self.assignment.read_apart()
             return {}
         except AuthorizationFailed as error:
             if error.resource != "topic":  # the client never heals from a lost group right

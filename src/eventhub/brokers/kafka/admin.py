@@ -28,10 +28,12 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, TopicInfo
+from eventhub.brokers.kafka.batches import Fetched
 from eventhub.brokers.kafka.closing import close_connections
 from eventhub.brokers.kafka.errors import translate, translated
 from eventhub.errors import BrokerError
@@ -52,6 +54,10 @@ _SETTLED = frozenset({"Stable", "Empty", "Dead"})
 _NO_OFFSET = -1
 _READ_UNCOMMITTED = 0
 """Ends are the high watermark: under an open transaction the last stable offset would hide what waits."""
+_READ_COMMITTED = 1
+_FETCH_BYTES = 1 << 20
+"""Of one fetch; the broker gives a first batch that is larger all the same (KIP-74)."""
+_FETCH_WAIT_MS = 500
 _DEFAULT_REPLICATION = -1
 _NO_REPLICAS: list[tuple[int, list[int]]] = []
 
@@ -119,6 +125,11 @@ class KafkaAdmin:
         if not partitions:
             return {}
         return await self.ask("reading offsets", lambda client: _offsets(client, partitions))
+
+    async def fetch(self, partition: TopicPartition, offset: int) -> Fetched:
+        """The batches of a partition from the one with this offset on, as the broker keeps them."""
+        doing = f"fetching {partition.topic}[{partition.partition}] at {offset}"
+        return await self.ask(doing, lambda client: _fetch(client, partition, offset))
 
     async def unread(self, group: str, topics: Collection[str]) -> Collection[TopicPartition]:
         """The partitions of these topics that no member of a group owns; none while the group rebalances.
@@ -327,6 +338,18 @@ async def _list_offsets(
                 raise_for(code, topic)
                 offsets[TopicPartition(topic, partition)] = offset
     return offsets
+
+
+async def _fetch(client: AIOKafkaClient, partition: TopicPartition, offset: int) -> Fetched:
+    [leader] = await _leaders(client, [partition])
+    wanted = [(partition.topic, [(partition.partition, offset, _FETCH_BYTES)])]
+    request = FetchRequest(_FETCH_WAIT_MS, 1, _FETCH_BYTES, _READ_COMMITTED, wanted)
+    answer = (await send(client, request, leader)).to_object()
+    [topic] = answer["topics"]
+    [found] = topic["partitions"]
+    raise_for(found["error_code"], partition.topic)
+    aborted = [(entry["producer_id"], entry["first_offset"]) for entry in found["aborted_transactions"] or ()]
+    return Fetched(bytes(found["message_set"]), aborted)
 
 
 def _by_topic(partitions: Collection[TopicPartition]) -> Mapping[str, list[int]]:

@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError
 
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka.admin import KafkaAdmin
+from eventhub.brokers.kafka.batches import read_batches
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
 from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
@@ -154,6 +155,17 @@ class KafkaConsumer:
                 msg = f"group {self._group}: a record has a header whose name is no UTF-8"
                 raise RecordUnreadable(msg) from error
         return {TopicPartition(*partition): _records(records) for partition, records in taken.items()}
+
+    async def read_apart(
+        self, partition: TopicPartition, offset: int, *, max_records: int
+    ) -> tuple[Sequence[Record], int]:
+        """Records of one partition from an offset on, past the client, and the offset to go on at.
+
+        Raises:
+            RecordUnreadable: If a batch is damaged, or in a format or codec that is not known.
+            BrokerError: If the broker does not answer.
+        """
+        return read_batches(await self._admin.fetch(partition, offset), partition, offset, max_records)
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Store positions of the group.

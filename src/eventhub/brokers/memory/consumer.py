@@ -90,6 +90,14 @@ class MemoryConsumer:
             await self._wait_for_change(asked, remaining)
         return {}
 
+    async def read_apart(
+        self, partition: TopicPartition, offset: int, *, max_records: int
+    ) -> tuple[Sequence[Record], int]:
+        """Records of one partition from an offset on, and the offset to go on at."""
+        await self._cluster.request(Operation.POLL, self.name)
+        records = self._cluster.log(partition).read(offset, max_records)
+        return records, records[-1].offset + 1 if records else offset
+
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Store positions of the group."""
         generation = self._generation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import pytest
 from eventhub.brokers.base import Broker, NewTopic, OffsetRange, Producer
 from eventhub.record import ProducerRecord, TopicPartition
 from eventhub.testing.conformance.brokers.features import Features
-from eventhub.testing.conformance.brokers.reader import PARTITIONS, reading, send, unique
+from eventhub.testing.conformance.brokers.reader import DEADLINE, PARTITIONS, reading, send, unique
 
 # Values of Java's ``Utils.murmur2``, from Apache Kafka's own UtilsTest.
 _MURMUR2 = {
@@ -62,6 +63,20 @@ class LogLaws:
 
         assert values == [record.value for record in records]
         assert sorted({record.offset for record in records}) == [record.offset for record in records]
+
+    async def test_records_read_apart_are_those_that_are_polled(
+        self, broker: Broker, topic: str, group: str, producer: Producer
+    ) -> None:
+        """Reading apart begins and ends where it is told to, says where to go on, and moves no position."""
+        await send(producer, *[ProducerRecord(topic, None, b"%d" % number, (), 0) for number in range(5)])
+        place = TopicPartition(topic, 0)
+        async with reading(broker, group, topic) as reader, asyncio.timeout(DEADLINE):
+            middle, following = await reader.consumer.read_apart(place, 1, max_records=2)
+            rest, end = await reader.consumer.read_apart(place, following, max_records=10)
+            polled = await reader.read(5)
+
+        assert (polled[1:3], 3) == ([*middle], following)
+        assert (polled[3:], 5) == ([*rest], end)
 
     async def test_gaps_between_offsets_are_passed_over(
         self, broker: Broker, topic: str, group: str, producer: Producer
