@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
+from pydantic import Field
 
 from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.serde import SchemaUnresolved, Serde
 from eventhub.errors import DeclarationError, DecodeError, IncompatibleSchema, SchemaMismatch, SchemaNotFound
-from eventhub.event import Event, SubjectName
+from eventhub.event import Event, Format, SubjectName
 from eventhub.record import Record
 from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.client import embedded_registry
@@ -302,6 +303,41 @@ async def test_schemas_of_several_subjects_are_read_as_one() -> None:
     assert expected == late.decode(record(value, "baskets"))
 
 
+class Parcel(Event, topic="parcels", format=Format.JSON_SCHEMA):
+    """An event in JSON whose writer keeps a part under a subject of its own."""
+
+    weight: int
+    size: str
+
+
+class HeavyParcel(Event, topic="parcels", format=Format.JSON_SCHEMA):
+    """The same to a reader that asks for less than was written."""
+
+    weight: Annotated[int, Field(gt=10)]
+    size: str
+
+
+async def test_json_that_leans_on_other_subjects_is_checked_with_them() -> None:
+    """What a reference stands for is compared like what stands in the schema itself."""
+    registry = embedded_registry()
+    await registry.register("weight", Schema('{"type":"integer","minimum":1}', SchemaType.JSON))
+    part = '{"$defs":{"W":{"$ref":"weight.json"}},"type":"string"}'
+    await registry.register("size", Schema(part, SchemaType.JSON, (Reference("weight.json", "weight", 1),)))
+    text = (
+        '{"title":"Parcel","type":"object","required":["weight","size"],"properties":'
+        '{"weight":{"$ref":"weight.json"},"size":{"$ref":"size.json"}},"additionalProperties":false}'
+    )
+    references = (Reference("size.json", "size", 1), Reference("weight.json", "weight", 1))
+    registered = await registry.register("parcels-value", Schema(text, SchemaType.JSON, references))
+    serde = Serde(registry, auto_register=True)
+    await serde.prepare(writes=[], reads=[Parcel])
+    value = b"\x00" + registered.id.to_bytes(4, "big") + b'{"weight":3,"size":"L"}'
+
+    assert Parcel(weight=3, size="L") == serde.reader([Parcel]).decode(record(value, "parcels"))
+    with pytest.raises(IncompatibleSchema, match=r"HeavyParcel cannot read version 1: .*weight"):
+        await serde.prepare(writes=[], reads=[HeavyParcel])
+
+
 async def test_a_schema_that_leans_on_nothing_is_an_error_of_the_record() -> None:
     """It names what is missing."""
 
@@ -376,6 +412,6 @@ async def test_hostile_schema_ids_do_not_fill_the_memory() -> None:
     schema = AvroCodec().schema(OrderConfirmed)
 
     for schema_id in range(2, 1010):
-        reader.compile("orders", b"\x00" + schema_id.to_bytes(4, "big"), schema)
+        reader.compile("orders", [b"\x00" + schema_id.to_bytes(4, "big")], schema)
 
     assert 1000 == len(reader._decoders)

@@ -36,11 +36,19 @@ class Codec(Protocol):
         ...
 
     def decoder(self, event: type[Event], schema: Schema) -> Decode:
-        """A function that reads what a writer wrote with its schema into an event of a class."""
+        """A function that reads what a writer wrote with its schema into an event of a class.
+
+        Raises:
+            InvalidSchema: If nothing can be read with the schema.
+        """
         ...
 
-    def name(self, schema: Schema) -> str:
-        """The full name of the event type that a schema describes."""
+    def path(self, event: type[Event], schema: Schema) -> bytes:
+        """What an encoder writes before each body to say which type of its schema follows; empty but in Protobuf."""
+        ...
+
+    def name(self, schema: Schema, path: Sequence[int] = (0,)) -> str:
+        """The full name of the event type that a schema describes; of a Protobuf file, the message at a path."""
         ...
 
     def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:

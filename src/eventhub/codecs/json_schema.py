@@ -87,8 +87,14 @@ class JsonSchemaCodec:
 
         return decode
 
-    def name(self, schema: Schema) -> str:
+    def path(self, event: type[Event], schema: Schema) -> bytes:
+        """Nothing: a schema describes one type."""
+        del event, schema
+        return b""
+
+    def name(self, schema: Schema, path: Sequence[int] = (0,)) -> str:
         """The title of a schema; empty where it has none."""
+        del path  # a schema describes one type
         loaded = _loaded(schema.text)
         title = loaded.get("title") if isinstance(loaded, dict) else None
         return title if isinstance(title, str) else ""

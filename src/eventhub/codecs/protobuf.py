@@ -1,7 +1,7 @@
 """Events as Protobuf, by Google's library on a file derived from the class (extra: ``eventhub[protobuf]``).
 
-A reader needs no schema of the writer: numbers say which field is which, and what it does not
-know it passes over. In front of the body stands the path to the message in its file.
+Numbers say which field is which, and what a reader does not know it passes over; the types are the
+writer's. In front of the body stands the path to the message in its file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from eventhub.codecs.avro.values import (
     write_timestamp,
 )
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import Refused, mismatch, models, read_aliases, wire_names
+from eventhub.codecs.models import Refused, event_name, mismatch, models, read_aliases, wire_names
 from eventhub.codecs.number import Number
 from eventhub.codecs.protobuf_schema import (
     DURATION,
@@ -51,13 +51,12 @@ from eventhub.codecs.protobuf_schema import (
     proto_messages,
     proto_text,
 )
+from eventhub.codecs.protobuf_written import Adopted, adopted, written_file
 from eventhub.codecs.wire import read_indexes, write_indexes
-from eventhub.errors import DecodeError, InvalidSchema, SchemaMismatch
+from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType
-from eventhub.registry.compatibility import Problem, problems
-from eventhub.registry.compatibility.proto_model import Message, ProtoFile
-from eventhub.registry.compatibility.proto_parser import parse_protobuf
+from eventhub.registry.compatibility import INVALID_SCHEMA, Problem
 
 Models = Mapping[str, type[BaseModel]]
 __all__ = ["Number", "ProtobufCodec"]
@@ -70,6 +69,8 @@ _SCALARS: Mapping[str, Callable[[Any], Any]] = {
     "double": write_float,
     "bytes": write_bytes,
 }
+_MAX_PATHS = 64  # messages of one file that one class is read from
+_validator = lru_cache(maxsize=1000)(validator)
 _ERRORS = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
 
 
@@ -77,15 +78,19 @@ class ProtobufCodec:
     """The codec of ``Format.PROTOBUF``."""
 
     def schema(self, event: type[Event]) -> Schema:
-        """The Protobuf file of an event class, as text."""
-        return Schema(proto_text(proto_messages(event)), SchemaType.PROTOBUF)
+        """The Protobuf file of an event class as text, derived or as written by hand under ``__schema__``."""
+        by_hand = event.__dict__.get("__schema__")
+        if by_hand is None:
+            return Schema(proto_text(proto_messages(event)), SchemaType.PROTOBUF)
+        schema = Schema(str(by_hand), SchemaType.PROTOBUF)
+        _by_hand(event, schema)
+        return schema
 
     def encoder(self, event: type[Event], schema: Schema, prefix: bytes) -> Encode:
         """A function that writes events of a class, after a fixed prefix and the path to their message."""
-        del schema
-        messages = proto_messages(event)
+        messages, path = _writing(event, schema)
         make, root = _message_class(messages), next(iter(messages.values()))
-        head = prefix + write_indexes((0,))
+        head = prefix + write_indexes(path)
 
         def encode(value: Event) -> bytes:
             made = make()
@@ -102,67 +107,116 @@ class ProtobufCodec:
         return encode
 
     def decoder(self, event: type[Event], schema: Schema) -> Decode:
-        """A function that reads messages into an event of a class.
+        """A function that reads messages into an event of a class; the path to their message stands before the body."""
+        file, known, validate = written_file(schema), models(event), validator(event)
+        ours = proto_messages(event)
 
-        Where the frame is a header, the path to the message is in it, and the body begins at 0.
-        """
-        del schema
-        messages = proto_messages(event)
-        make, root = _message_class(messages), next(iter(messages.values()))
-        read, validate = _Reading(messages, models(event)), validator(event)
+        @lru_cache(maxsize=_MAX_PATHS)
+        def reading(path: tuple[int, ...]) -> Callable[[bytes], Any]:
+            messages, problems, _ = adopted(ours, file, file.name_at(path))
+            if problems:
+                raise InvalidSchema(problems[0].reason)
+            make, root, read = _message_class(messages), next(iter(messages.values())), _Reading(messages, known)
+            return lambda body: read.message(make.FromString(body), root)
 
         def decode(value: bytes, start: int) -> Event:
             try:
-                at = read_indexes(value, start)[1] if start else 0
-                return cast("Event", validate(read.message(make.FromString(value[at:]), root)))
+                path, at = read_indexes(value, start)
+                return cast("Event", validate(reading(path)(value[at:])))
             except Refused as error:
                 raise mismatch(event.__name__, error) from error.__cause__
             except UnknownSymbol as error:
                 msg = f"{event.__name__}.{error}"
                 raise SchemaMismatch(msg) from error
-            except (Misfit, ProtobufDecodeError, OverflowError) as error:
+            except (Misfit, ProtobufDecodeError, OverflowError, InvalidSchema) as error:
                 msg = f"{event.__name__}: {error}"
                 raise DecodeError(msg) from error
 
         return decode
 
-    def name(self, schema: Schema) -> str:
-        """The full name of the first message of a file."""
-        first = next(iter(parse_protobuf(schema.text, {}).definitions()), None)
-        return "" if first is None else first[0]
+    def path(self, event: type[Event], schema: Schema) -> bytes:
+        """The path to the event's message in a file."""
+        return write_indexes(_writing(event, schema)[1])
+
+    def name(self, schema: Schema, path: Sequence[int] = (0,)) -> str:
+        """The full name of the message at a path of a file; empty for a file without messages."""
+        file = written_file(schema)
+        return file.name_at(path) if file.file.messages else ""
 
     def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
         """Why the event class could not read what was written with a schema.
 
-        Two things are problems though the rules of registries let them pass: a number that now is another
-        field's, since a reader would take one text for another (a field that was renamed declares its old
-        name as an alias), and a field without default that the writer does not have.
+        What is written is the message of the event's name, or else the first of the file. Two things are problems
+        though the rules of registries let them pass: a number that now is another field's, since a reader would take
+        one text for another (a field that was renamed declares its old name as an alias), and a field without default
+        that the writer does not have.
         """
-        found = problems(self.schema(event), schema)
         try:
-            written = parse_protobuf(schema.text, {})
-        except InvalidSchema:
-            return found
-        return [*found, *_unreadable(proto_messages(event), written, models(event))]
+            file = written_file(schema)
+            path = file.path_to(event_name(event)) or (0,)
+            as_written = adopted(proto_messages(event), file, file.name_at(path))
+            return [*as_written.problems, *_unreadable(as_written, models(event))]
+        except InvalidSchema as error:
+            return (Problem(INVALID_SCHEMA, "", str(error), "", ""),)
 
 
-def _unreadable(messages: Mapping[str, ProtoMessage], written: ProtoFile, known: Models) -> Iterator[Problem]:
+def _writing(event: type[Event], schema: Schema) -> tuple[Mapping[str, ProtoMessage], tuple[int, ...]]:
+    """The messages that a class is written as, and the path to its own in the file."""
+    derived = proto_messages(event)
+    return (derived, (0,)) if schema.text == proto_text(derived) else _by_hand(event, schema)
+
+
+def _by_hand(event: type[Event], schema: Schema) -> tuple[Mapping[str, ProtoMessage], tuple[int, ...]]:
+    """The messages of a class as a file written by hand has them, and the path to the event's own.
+
+    Raises:
+        DeclarationError: If the file does not define the event with all its fields.
+    """
+    place, name = f"{event.__name__}.__schema__", event_name(event)
+    try:
+        file, ours = written_file(schema), proto_messages(event)
+    except InvalidSchema as error:
+        msg = f"{place}: {error}"
+        raise DeclarationError(msg) from error
+    path = file.path_to(name)
+    if path is None:
+        msg = f"{place} defines no message {name!r}; declare the event with the name of one as name="
+        raise DeclarationError(msg)
+    as_written = adopted(ours, file, name)
+    for problem in (*_missing(as_written), *(each.reason for each in as_written.problems)):
+        msg = f"{place}: {problem}"
+        raise DeclarationError(msg)
+    return as_written.messages, path
+
+
+def _missing(as_written: Adopted) -> Iterator[str]:
+    """The fields of a class that a file written by hand does not have under their names and numbers."""
+    for message, written in as_written.pairs:
+        names = {field.number: field.name for field in written.fields}
+        for entry in message.fields:
+            if names.get(entry.number) != entry.name:
+                yield f"message {written.name!r} has no field {entry.name!r} with number {entry.number}"
+
+
+def _unreadable(as_written: Adopted, known: Models) -> Iterator[Problem]:
     """The fields that a class would read wrongly, or not at all."""
-    theirs = {simple_name(name): each for name, each in written.definitions() if isinstance(each, Message)}
-    for name, message in messages.items():
-        model = known.get(simple_name(name))
-        if simple_name(name) not in theirs or model is None:
+    for message, written in as_written.pairs:
+        model = known.get(message.record)
+        names = {field.number: field.name for field in written.fields}
+        if model is None:
+            for number in sorted(names.keys() - {entry.number for entry in message.fields}):
+                reason = f"{message.name} may hold {names[number]!r}, which is none of the types that are read"
+                yield Problem("ONEOF_FIELD_REMOVED", f"/{message.name}/{number}", reason, "", names[number])
             continue
-        names = {entry.number: entry.name for entry in theirs[simple_name(name)].fields}
         fields = {wire: model.model_fields[field] for field, wire in wire_names(model).items()}
         for entry in message.fields:
-            was = names.get(entry.number)
+            was, place = names.get(entry.number), f"{message.name}.{entry.name}"
             if was is None and entry.label == "optional" and not entry.is_nullable and fields[entry.name].is_required():
-                reason = f"{name}.{entry.name} has no default, and is not written; give it one"
-                yield Problem("FIELD_WITHOUT_DEFAULT", f"/{name}/{entry.number}", reason, entry.name, "")
+                reason = f"{place} has no default, and is not written; give it one"
+                yield Problem("FIELD_WITHOUT_DEFAULT", f"/{message.name}/{entry.number}", reason, entry.name, "")
             if was is not None and was not in {entry.name, *read_aliases(fields[entry.name])}:
-                reason = f"{name}.{entry.name} has the number of {was!r}; take one that was never used"
-                yield Problem("FIELD_NUMBER_REUSED", f"/{name}/{entry.number}", reason, entry.name, was)
+                reason = f"{place} has the number of {was!r}; take one that was never used"
+                yield Problem("FIELD_NUMBER_REUSED", f"/{message.name}/{entry.number}", reason, entry.name, was)
 
 
 def _message_class(messages: Mapping[str, ProtoMessage]) -> type[ProtobufMessage]:
@@ -188,6 +242,9 @@ def _fill(made: Any, message: ProtoMessage, value: object, messages: Mapping[str
             raise Misfit(msg).within(entry.name) from error
         except Misfit as error:
             raise error.within(entry.name) from error.__cause__
+        except (ValueError, TypeError) as error:  # Google's library, whose text may hold the value
+            msg = f"the value is beyond {entry.type}"
+            raise Misfit(msg).within(entry.name) from error
 
 
 @lru_cache(maxsize=1000)
@@ -201,18 +258,18 @@ def _put(made: Any, entry: ProtoField, content: Any, messages: Mapping[str, Prot
         entries = getattr(made, entry.name)
         for each in as_sequence(content):
             if entry.type in SCALARS:
-                entries.append(_scalar(entry.shape, unwrapped(each)))
+                entries.append(_scalar(entry, unwrapped(each)))
             else:
                 _put_message(entries.add(), entry, each, messages)
     elif entry.label == "map":
         entries = getattr(made, entry.name)
         for key, each in as_mapping(content).items():
             if entry.type in SCALARS:
-                entries[write_text(key)] = _scalar(entry.shape, unwrapped(each))
+                entries[write_text(key)] = _scalar(entry, unwrapped(each))
             else:
                 _put_message(entries[write_text(key)], entry, each, messages)
     elif entry.type in SCALARS:
-        setattr(made, entry.name, _scalar(entry.shape, content))
+        setattr(made, entry.name, _scalar(entry, content))
     else:
         _put_message(getattr(made, entry.name), entry, content, messages)
 
@@ -231,9 +288,9 @@ def _put_message(made: Any, entry: ProtoField, content: Any, messages: Mapping[s
         _fill(made, messages[entry.type], content, messages)
 
 
-def _scalar(shape: AvroType, content: Any) -> Any:
+def _scalar(entry: ProtoField, content: Any) -> Any:
     """A value as Google's library takes it."""
-    kind = _kind(shape)
+    shape, kind = entry.shape, _kind(entry.shape)
     if kind in _ISO:
         if not isinstance(content, (date, time)) or not isinstance(content, _ISO[kind]) or _zoned(content):
             raise misfit(content, f"{_ISO[kind].__name__} without a time zone")
@@ -241,7 +298,14 @@ def _scalar(shape: AvroType, content: Any) -> Any:
     if isinstance(shape, Enumeration) and write_text(content) not in shape.symbols:
         msg = f"{write_text(content)!r:.100} is no symbol of {shape.name}: {', '.join(shape.symbols)}"
         raise Misfit(msg)
-    return _SCALARS.get(kind, write_text)(content)
+    written = _SCALARS.get(kind, write_text)(content)
+    if entry.symbols is None:
+        return written
+    for number, symbol in entry.symbols.items():
+        if symbol == written:
+            return number
+    msg = f"{written!r:.100} is no symbol of {', '.join(entry.symbols.values())}"
+    raise Misfit(msg)
 
 
 def _zoned(content: date | time) -> bool:
@@ -263,7 +327,7 @@ class _Reading:
 
     def message(self, found: Any, message: ProtoMessage) -> dict[str, Any]:
         """The values of a record by the names of the class's attributes."""
-        model = self._models.get(simple_name(message.name))
+        model = self._models.get(message.record)
         attributes = _attributes(model) if model is not None else {}
         values: dict[str, Any] = {}
         for entry in message.fields:
@@ -272,13 +336,15 @@ class _Reading:
                 values[name] = [self._value(entry, each) for each in getattr(found, entry.name)]
             elif entry.label == "map":
                 values[name] = {key: self._value(entry, each) for key, each in getattr(found, entry.name).items()}
-            elif found.HasField(entry.name):
+            elif entry.is_implicit or found.HasField(entry.name):
                 values[name] = self._value(entry, getattr(found, entry.name))
             elif entry.is_nullable:
                 values[name] = None
         return values
 
     def _value(self, entry: ProtoField, found: Any) -> Any:
+        if entry.symbols is not None:
+            found = entry.symbols.get(found, str(found))
         if entry.type == TIMESTAMP:
             return _EPOCH + timedelta(seconds=found.seconds, microseconds=found.nanos // 1000)
         if entry.type == DURATION:
@@ -302,6 +368,6 @@ class _Reading:
             raise Misfit(msg)
         value = self._value(entry, getattr(found, entry.name))
         if isinstance(entry.shape, Record):
-            return validator(self._models[simple_name(entry.shape.name)])(value)
+            return _validator(self._models[simple_name(entry.shape.name)])(value)
         choose = chosen(entry.shape)
         return value if choose is None else choose(value)

@@ -42,9 +42,10 @@ from eventhub.codecs.models import models, wire_names
 from eventhub.codecs.number import Number
 from eventhub.errors import DeclarationError
 from eventhub.event import Event
+from eventhub.registry.compatibility.proto_model import SCALARS as ALL_TYPES
 
 TIMESTAMP, DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
-_IMPORTS = {TIMESTAMP: "google/protobuf/timestamp.proto", DURATION: "google/protobuf/duration.proto"}
+IMPORTS = {TIMESTAMP: "google/protobuf/timestamp.proto", DURATION: "google/protobuf/duration.proto"}
 
 _TYPES = {
     "boolean": "bool",
@@ -60,7 +61,7 @@ _TYPES = {
     "string uuid": "string",
     "bytes decimal": "string",
 }
-SCALARS = frozenset(_TYPES.values()) - _IMPORTS.keys()
+SCALARS = frozenset(ALL_TYPES) - {"group", "message", "enum"}
 """The types that are no messages."""
 _NUMBERS = range(1, 2**29)
 _KEPT_BY_PROTOBUF = range(19_000, 20_000)
@@ -80,6 +81,10 @@ class ProtoField:
     """What is in it, of one entry where there are several."""
     is_nullable: bool = False
     """Whether the class has None for what is not there."""
+    is_implicit: bool = False
+    """Whether its writer leaves it out where it is zero."""
+    symbols: Mapping[int, str] | None = None
+    """The texts that its numbers stand for, where it is written as an enum; None for what is not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +94,8 @@ class ProtoMessage:
     name: str
     """With the package."""
     fields: list[ProtoField] = field(default_factory=list)
+    record: str = ""
+    """The class of model that it is, by the name of its record; empty for what holds one of several values."""
 
 
 def proto_messages(event: type[Event]) -> Mapping[str, ProtoMessage]:
@@ -115,7 +122,7 @@ class _Derivation:
         """The name of the message of a record, which is derived the first time."""
         if record.name in self.messages:
             return record.name
-        message = self.messages[record.name] = ProtoMessage(record.name)
+        message = self.messages[record.name] = ProtoMessage(record.name, record=simple_name(record.name))
         numbers = _numbers(model)
         for entry in record.fields:
             place = f"{model.__name__}.{entry.name}"
@@ -198,7 +205,7 @@ def _kind(declared: Primitive) -> str:
 def _branch_name(kind: str) -> str:
     """The name of a branch: a message's in small letters, or the scalar's."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", simple_name(kind)).lower()
-    return name if kind not in SCALARS and kind not in _IMPORTS else f"{name}_value"
+    return name if kind not in SCALARS and kind not in IMPORTS else f"{name}_value"
 
 
 def proto_text(messages: Mapping[str, ProtoMessage]) -> str:
@@ -207,7 +214,7 @@ def proto_text(messages: Mapping[str, ProtoMessage]) -> str:
     used = {entry.type for message in messages.values() for entry in message.fields}
     lines = ['syntax = "proto3";', ""]
     lines += [f"package {package};", ""] if package else []
-    imports = [f'import "{path}";' for name, path in sorted(_IMPORTS.items()) if name in used]
+    imports = [f'import "{path}";' for name, path in sorted(IMPORTS.items()) if name in used]
     lines += [*imports, ""] if imports else []
     for name, message in messages.items():
         if name.rpartition(".")[0] not in messages:
@@ -240,7 +247,7 @@ def proto_descriptor(messages: Mapping[str, ProtoMessage]) -> FileDescriptorProt
     package = next(iter(messages)).rpartition(".")[0]
     used = {entry.type for message in messages.values() for entry in message.fields}
     file = FileDescriptorProto(name="event.proto", package=package, syntax="proto3")
-    file.dependency.extend(path for name, path in sorted(_IMPORTS.items()) if name in used)
+    file.dependency.extend(path for name, path in sorted(IMPORTS.items()) if name in used)
     made: dict[str, DescriptorProto] = {}
     for name, message in messages.items():
         outer = made.get(name.rpartition(".")[0])

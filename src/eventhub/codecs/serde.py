@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from eventhub.errors import (
     SchemaNotFound,
 )
 from eventhub.event import Event, Format, SubjectName, event_info
-from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry
+from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry, SchemaType
 
 if TYPE_CHECKING:
     from eventhub.codecs.base import Encode
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 Decoded = Callable[[bytes, int], Event | None]
 
+_MAX_MESSAGES = 256  # decoders that one file has on one topic
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
@@ -106,7 +108,7 @@ class Serde:
         problems.check()
 
     def encode(self, event: Event) -> bytes:
-        """The framed bytes of an event.
+        """The value of an event's record: its bytes, in the classic frame unless ``headers`` name the schema.
 
         Raises:
             DeclarationError: If its class was never prepared.
@@ -122,11 +124,14 @@ class Serde:
 
     def reader(self, events: Sequence[type[Event]], upcasts: Sequence[Upcast[Any, Any]] = ()) -> Reader:
         """What reads the records of one service, which declares these event classes and upcasts."""
+        for event in events:
+            self._codec(event)  # which is imported where it is an extra
         reader = Reader(self._registry, self._codecs, events, by_version(upcasts))
         for event in events:
             for version in self._known.get(event_info(event).subject_name, {}).values():
                 with suppress(DecodeError):  # is met again by the first record that names the schema, if any does
-                    reader.compile(event_info(event).topic, wire.prefix(version.id), version.schema, version.version)
+                    named = [wire.prefix(version.id), wire.header_value(version.id, version.guid)]
+                    reader.compile(event_info(event).topic, named, version.schema, version.version)
         return reader
 
     async def _prepare_write(self, event: type[Event], schema: Schema, problems: _Problems) -> None:
@@ -205,9 +210,13 @@ class Reader:
             SchemaMismatch: If the event class does not take the values.
             SchemaUnresolved: If the schema is not compiled yet; ``resolve`` does that.
         """
-        value = record.value or b""
+        value, start = record.value or b"", wire.PREFIX_BYTES
         header = _schema_header(record)
-        frame, start = (value[:5], 5) if header is None else (header, 0)
+        if header is None:
+            frame = value[:start]
+        else:
+            frame, path = wire.split_header(header)
+            value, start = path + value, 0
         try:
             decode = self._decoders.get((record.topic, frame))
             if decode is None:
@@ -235,7 +244,8 @@ class Reader:
             else:
                 schema = await self._registry.schema_by_guid(str(named))
             whole, version = await whole_schema(self._registry, schema), await self._version(record.topic, named)
-            self.compile(record.topic, value[:5] if header is None else header, whole, version)
+            frame = value[: wire.PREFIX_BYTES] if header is None else wire.split_header(header)[0]
+            self.compile(record.topic, [frame], whole, version)
         except RecordError as error:
             error.record = record
             raise
@@ -248,7 +258,7 @@ class Reader:
                     return version.version
         return None
 
-    def compile(self, topic: str, frame: bytes, schema: Schema, version: int | None = None) -> None:
+    def compile(self, topic: str, frames: Sequence[bytes], schema: Schema, version: int | None = None) -> None:
         """Make ready to read what is framed with a schema, which is a version of its subject, on a topic.
 
         Raises:
@@ -259,12 +269,33 @@ class Reader:
             msg = f"schema is {schema.type.value}, for which there is no codec"
             raise DecodeError(msg)
         try:
-            decode = self._decoder(codec, self._class(topic, codec.name(schema)), schema, version)
+            event = self._class(topic, codec.name(schema))
+            if schema.type is SchemaType.PROTOBUF:
+                decode = self._by_path(topic, codec, schema, version)
+            else:
+                decode = self._decoder(codec, event, schema, version)
         except InvalidSchema as error:
             raise DecodeError(str(error)) from error
-        if len(self._decoders) >= _MAX_DECODERS:
-            del self._decoders[next(iter(self._decoders))]
-        self._decoders[topic, frame] = decode
+        for frame in frames:
+            if len(self._decoders) >= _MAX_DECODERS:
+                del self._decoders[next(iter(self._decoders))]
+            self._decoders[topic, frame] = decode
+
+    def _by_path(self, topic: str, codec: Codec, schema: Schema, version: int | None) -> Decoded:
+        """Read each message of a file into the class of its name."""
+
+        @lru_cache(maxsize=_MAX_MESSAGES)
+        def decoder(path: tuple[int, ...]) -> Decoded:
+            return self._decoder(codec, self._class(topic, codec.name(schema, path)), schema, version)
+
+        def decode(value: bytes, start: int) -> Event | None:
+            try:
+                read = decoder(wire.read_indexes(value, start)[0])
+            except InvalidSchema as error:
+                raise DecodeError(str(error)) from error
+            return read(value, start)
+
+        return decode
 
     def _decoder(self, codec: Codec, event: type[Event] | None, schema: Schema, version: int | None) -> Decoded:
         if event is None:

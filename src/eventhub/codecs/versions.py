@@ -11,7 +11,7 @@ from eventhub.codecs.base import Codec
 from eventhub.codecs.upcast import ByVersion, Upcast, applies
 from eventhub.errors import InvalidSchema
 from eventhub.event import Event, Format
-from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry, SchemaType
+from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.compatibility import Problem
 
 FORMATS = {
@@ -74,18 +74,20 @@ async def whole_schema(registry: SchemaRegistry, schema: Schema) -> Schema:
     Raises:
         RegistryError: If the registry does not answer.
     """
-    if schema.type is not SchemaType.AVRO or not schema.references:
+    if not schema.references:
         return schema
-    definitions: dict[str, str] = {}
+    definitions: dict[Reference, Schema] = {}
     pending = list(schema.references)
     while pending and len(definitions) < _MAX_REFERENCES:
         reference = pending.pop()
-        if reference.name not in definitions:
+        if reference not in definitions:
             versions = await registry.versions(reference.subject)
             for found in (version.schema for version in versions if version.version == reference.version):
-                definitions[reference.name] = found.text
+                definitions[reference] = found
                 pending += found.references
+    if schema.type is not SchemaType.AVRO:
+        return replace(schema, definitions=definitions)
     try:
-        return Schema(made_whole(schema.text, definitions))
+        return Schema(made_whole(schema.text, {reference.name: each.text for reference, each in definitions.items()}))
     except InvalidSchema:
         return schema  # whoever parses it says what is wrong

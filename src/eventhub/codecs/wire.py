@@ -3,10 +3,10 @@
 ::
 
     00 | schema id, 4 bytes big-endian | body             classic, what eventhub writes
-    header __value_schema_id = 01 | GUID, 16 bytes        the body is the whole value
+    header __value_schema_id = 01 | GUID, 16 bytes        the body is the whole value: ``Frame.HEADER``
     header __value_schema_id = 00 | schema id, 4 bytes    the same with the number
 
-Protobuf puts the message indexes between frame and body.
+Protobuf puts the message indexes between frame and body, or at the end of the header.
 
 Source: Confluent wire format, as written and read by confluent-kafka-python 2.16.
 """
@@ -76,6 +76,17 @@ def header_schema(header: bytes) -> int | UUID:
         return schema_id(header)
     msg = f"header {SCHEMA_ID_HEADER} names no schema: {_shown(header)}; expected 00 and 4 bytes, or 01 and 16 bytes"
     raise DecodeError(msg)
+
+
+def header_value(schema_id: int, guid: str | None, path: bytes = b"") -> bytes:
+    """The value of a header that names a schema: by its GUID, or by its id where the registry has no GUIDs."""
+    return (prefix(schema_id) if guid is None else bytes((_MAGIC_GUID,)) + UUID(guid).bytes) + path
+
+
+def split_header(header: bytes) -> tuple[bytes, bytes]:
+    """What of a header names the schema, and the path to a message behind it, empty but in Protobuf."""
+    at = _GUID_HEADER_BYTES if header[:1] == bytes((_MAGIC_GUID,)) else _ID_HEADER_BYTES
+    return header[:at], header[at:]
 
 
 def write_indexes(indexes: Sequence[int]) -> bytes:

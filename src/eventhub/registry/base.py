@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -46,6 +46,8 @@ class Schema:
     text: str
     type: SchemaType = SchemaType.AVRO
     references: tuple[Reference, ...] = ()
+    definitions: Mapping[Reference, Schema] = field(default_factory=dict, compare=False, repr=False)
+    """The schemas that it leans on, directly or not, where they are at hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,14 @@ class AvroCodec:
         except NotCompilable:
             return interpreted_decoder(event, written, wanted)
 
-    def name(self, schema: Schema) -> str:
+    def path(self, event: type[Event], schema: Schema) -> bytes:
+        """Nothing: a schema describes one type."""
+        del event, schema
+        return b""
+
+    def name(self, schema: Schema, path: Sequence[int] = (0,)) -> str:
         """The full name of the record that a schema describes; empty for what is no record."""
+        del path  # a schema describes one type
         declared = parse(schema.text)
         return declared.name if isinstance(declared, Record) else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Reference, Schema, SchemaType
@@ -42,13 +43,13 @@ def parse_schema(schema: Schema, resolve: Resolve | None = None, *, normal: bool
 
     Args:
         schema: The schema.
-        resolve: Finds what it refers to; None for a schema that refers to nothing.
+        resolve: Finds what it refers to; None for what is at hand in the schema itself.
         normal: Whether differences of order that mean nothing are taken out of the canonical text as well.
 
     Raises:
         InvalidSchema: If it is not valid, refers to what is not there, or is larger or deeper than allowed.
     """
-    known = _referenced(schema, resolve or _unknown)
+    known = _referenced(schema, resolve or partial(_at_hand, schema))
     with _within_reach():
         return _parse(schema, known, normal=normal)
 
@@ -119,6 +120,8 @@ def _visit(schema: Schema, resolve: Resolve, above: tuple[Reference, ...], order
             ordered[reference] = found
 
 
-def _unknown(reference: Reference) -> Schema:
+def _at_hand(schema: Schema, reference: Reference) -> Schema:
+    if reference in schema.definitions:
+        return schema.definitions[reference]
     msg = f"reference to {reference.subject} version {reference.version} cannot be resolved here"
     raise InvalidSchema(msg)

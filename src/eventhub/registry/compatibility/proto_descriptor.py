@@ -81,6 +81,7 @@ def _field(block: bytes, oneofs: list[str]) -> Field:
         SCALARS[_number(parts, 5) - 1] if _number(parts, 5) else "message",
         _text(parts, 6),
         oneofs[_number(parts, _ONEOF_INDEX)] if in_oneof else "",
+        bool(given.get(17)),
     )
 
 

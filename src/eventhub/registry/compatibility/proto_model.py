@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as field_of
 from typing import Final
 
 from eventhub.errors import InvalidSchema
@@ -32,6 +33,8 @@ class Field:
     """The full name of the message or enum, or the key and the value of a map; empty for scalars."""
     oneof: str = ""
     """The oneof it is part of; empty for none."""
+    is_optional: bool = field_of(default=False, compare=False)
+    """Whether it says ``optional``, which compatibility does not look at: then zero is told from nothing in proto3."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class _Parser:
             raise self._unexpected(type_)
         name = self._name()
         if type_ in SCALARS and type_ not in {"message", "enum"}:
-            return Field(name, self._number(), label, type_, "", oneof)
+            return Field(name, self._number(), label, type_, "", oneof, word == "optional")
         return Field(name, self._number(), label, "message", type_, oneof)
 
     def _number(self) -> int:
