@@ -56,7 +56,7 @@ def test_a_misspelt_class_keyword_is_refused_with_the_right_one() -> None:
 
 def test_a_class_keyword_like_no_other_is_refused_with_all_that_exist() -> None:
     """Where nothing is close, the error lists what is allowed."""
-    with pytest.raises(DeclarationError, match=r"allowed are topic, key, name, subject, format"):
+    with pytest.raises(DeclarationError, match=r"allowed are topic, key, name, subject, format, frame"):
         type("Paid", (Event,), {"__module__": __name__}, zzz="orders")
 
 

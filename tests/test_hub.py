@@ -14,6 +14,7 @@ from eventhub import (
     Context,
     DeclarationError,
     Event,
+    Frame,
     Handler,
     Hub,
     IncompatibleSchema,
@@ -54,6 +55,32 @@ async def test_a_thousand_events_are_handled_in_order_of_their_keys() -> None:
 
     assert {f"o-{number}" for number in range(1000)} == {event.order_id for event in reserved}
     assert 1000 == len(reserved)
+
+
+class Archived(Event, topic="archive", key="order_id", frame=Frame.HEADER):
+    """An event that names its schema in a header."""
+
+    order_id: str
+
+
+@subscribe(Archived, retry=Retry(attempts=1))
+async def refuse(archived: Archived) -> None:
+    """Give it up."""
+    raise LookupError(archived.order_id)
+
+
+async def test_an_event_may_name_its_schema_in_a_header() -> None:
+    """What is given up keeps the header, without which nobody could read it."""
+    service = Service("archive", [refuse])
+    async with running(service) as hub:
+        await hub.publish(Archived(order_id="o-1"))
+        [letter] = await hub.dead_letters(Archived, service)
+        [record] = hub.broker.records("archive")
+
+    assert "o-1" == letter.error_message
+    assert b"\x06o-1" == record.value == letter.record.value
+    assert 17 == len(dict(record.headers)["__value_schema_id"] or b"")
+    assert dict(record.headers).items() <= dict(letter.record.headers).items()
 
 
 async def test_what_keeps_failing_is_given_up_with_its_reason() -> None:

@@ -15,7 +15,7 @@ from eventhub.errors import (
     RegistryError,
     SchemaMismatch,
 )
-from eventhub.event import Event, Format, Stamp, SubjectName, Tombstone
+from eventhub.event import Event, Format, Frame, Stamp, SubjectName, Tombstone
 from eventhub.handler import Context, Handler, Middleware
 from eventhub.hub import Hub
 from eventhub.retry import Exhausted, Retry
@@ -36,6 +36,7 @@ __all__ = [
     "EventHubError",
     "Exhausted",
     "Format",
+    "Frame",
     "Handler",
     "HandlerTimeout",
     "Hub",

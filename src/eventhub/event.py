@@ -24,7 +24,7 @@ from eventhub.errors import DeclarationError
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")  # Kafka: org.apache.kafka.common.internals.Topic
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")  # Avro: names, with namespace
-_KEYWORDS = ("topic", "key", "name", "subject", "format")
+_KEYWORDS = ("topic", "key", "name", "subject", "format", "frame")
 
 
 class SubjectName(StrEnum):
@@ -46,6 +46,15 @@ class Format(StrEnum):
     PROTOBUF = "protobuf"
 
 
+class Frame(StrEnum):
+    """Where a record names the schema that it was written with; both are read, whatever a class says."""
+
+    PREFIX = "prefix"
+    """In front of the value, as a zero and the schema's id in 4 bytes: what every client reads; the default."""
+    HEADER = "header"
+    """In the header ``__value_schema_id``, by the schema's GUID; the value is the body alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventInfo:
     """What an event class declares."""
@@ -60,6 +69,8 @@ class EventInfo:
     """How its subject is named."""
     format: Format
     """How it is written as bytes."""
+    frame: Frame = Frame.PREFIX
+    """Where its records name their schema."""
 
     @property
     def subject_name(self) -> str:
@@ -76,7 +87,8 @@ class Event(BaseModel):
 
     A subclass with a ``topic`` is an event of its own; one without is a base for others.
     Class keywords: ``topic``, ``key`` (a field's name), ``name`` (default: the class's name), ``subject``
-    (a ``SubjectName``) and ``format`` (a ``Format``). What they say stands under ``__event__``.
+    (a ``SubjectName``), ``format`` (a ``Format``) and ``frame`` (a ``Frame``). What they say stands under
+    ``__event__``.
 
     Raises:
         DeclarationError: When the class is made, if a keyword is unknown or names no field.
@@ -143,6 +155,7 @@ def _declared(
     name: str | None = None,
     subject: SubjectName = SubjectName.TOPIC,
     format: Format = Format.AVRO,  # noqa: A002 - the class keyword's name
+    frame: Frame = Frame.PREFIX,
 ) -> EventInfo:
     """Check the class keywords of an event against its fields."""
     name = name if name is not None else cls.__name__.partition("[")[0]
@@ -157,7 +170,7 @@ def _declared(
         msg = f"{cls.__name__}: key {key!r} is no field; the fields are {fields}"
         raise DeclarationError(msg)
     try:
-        return EventInfo(topic, key, name, SubjectName(subject), Format(format))
+        return EventInfo(topic, key, name, SubjectName(subject), Format(format), Frame(frame))
     except ValueError as error:
         msg = f"{cls.__name__}: {error}"
         raise DeclarationError(msg) from error

@@ -12,9 +12,10 @@ import pytest
 from pydantic import Field
 
 from eventhub.codecs.avro import AvroCodec
+from eventhub.codecs.number import Number
 from eventhub.codecs.serde import SchemaUnresolved, Serde
 from eventhub.errors import DeclarationError, DecodeError, IncompatibleSchema, SchemaMismatch, SchemaNotFound
-from eventhub.event import Event, Format, SubjectName
+from eventhub.event import Event, Format, Frame, SubjectName
 from eventhub.record import Record
 from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.client import embedded_registry
@@ -205,6 +206,64 @@ async def test_the_header_counts_before_the_prefix() -> None:
     await reader.resolve(framed)
 
     assert OrderCreated(order_id="o-1", quantity=2) == reader.decode(framed)
+
+
+class OrderArchived(Event, topic="archive", frame=Frame.HEADER):
+    """An event whose records name their schema in a header."""
+
+    order_id: str
+
+
+class FolderMade(Event, topic="folders", name="shop.FolderMade", format=Format.PROTOBUF, frame=Frame.HEADER):
+    """The same in Protobuf, where the path to the message goes with the schema's name."""
+
+    __schema__ = 'syntax = "proto3"; package shop; message Other {} message FolderMade { string label = 1; }'
+
+    label: Annotated[str, Number(1)]
+
+
+@pytest.mark.parametrize(
+    ("event", "path", "body"),
+    [(OrderArchived(order_id="o-1"), "", "06 6f2d31"), (FolderMade(label="x"), "02 02", "0a 01 78")],
+    ids=["avro", "protobuf"],
+)
+async def test_a_schema_may_be_named_in_a_header(event: Event, path: str, body: str) -> None:
+    """The value is the body alone, and the header holds the GUID; whoever knows the schema asks nobody to read it."""
+    registry = Registry()
+    serde = await prepared(registry, type(event))
+    [version] = await registry.versions(event.__event__.subject_name)
+    framed = record(serde.encode(event), event.__event__.topic)._replace(headers=serde.headers(type(event)))
+    late = Serde(registry, auto_register=True).reader([type(event)])
+    await late.resolve(framed)
+    asked = len(registry.asked)
+
+    assert bytes.fromhex(body) == framed.value
+    assert (("__value_schema_id", b"\x01" + UUID(version.guid).bytes + bytes.fromhex(path)),) == framed.headers
+    assert [event, event] == [serde.reader([type(event)]).decode(framed), late.decode(framed)]
+    assert asked == len(registry.asked)
+
+
+async def test_a_header_has_the_id_where_the_registry_has_no_guids() -> None:
+    """Older servers and some others; the id means something only to those who share the registry."""
+
+    class Older(Registry):
+        """A registry that tells no GUIDs."""
+
+        async def register(self, subject: str, schema: Schema) -> RegisteredSchema:
+            """Register, and leave the GUID out."""
+            return replace(await super().register(subject, schema), guid=None)
+
+    serde = await prepared(Older(), OrderArchived)
+    event = OrderArchived(order_id="o-1")
+    framed = record(serde.encode(event), "archive")._replace(headers=serde.headers(OrderArchived))
+
+    assert (("__value_schema_id", bytes.fromhex("00 00000001")),) == framed.headers
+    assert event == serde.reader([OrderArchived]).decode(framed)
+
+
+async def test_most_records_name_their_schema_themselves() -> None:
+    """Then there is no header about it."""
+    assert () == (await prepared(Registry(), OrderCreated)).headers(OrderCreated)
 
 
 async def test_a_schema_id_that_nobody_knows_is_the_registrys_error() -> None:

@@ -27,12 +27,12 @@ from eventhub.errors import (
     RecordError,
     SchemaNotFound,
 )
-from eventhub.event import Event, Format, SubjectName, event_info
+from eventhub.event import Event, Format, Frame, SubjectName, event_info
 from eventhub.registry.base import RegisteredSchema, Schema, SchemaRegistry, SchemaType
 
 if TYPE_CHECKING:
     from eventhub.codecs.base import Encode
-    from eventhub.record import Record
+    from eventhub.record import Headers, Record
 
 Decoded = Callable[[bytes, int], Event | None]
 
@@ -65,6 +65,7 @@ class Serde:
         # Filled by prepare alone.
         self._codecs: dict[Format, Codec] = dict(_CODECS if codecs is None else codecs)
         self._encoders: dict[type[Event], Encode] = {}
+        self._headers: dict[type[Event], Headers] = {}
         self._checked: set[type[Event]] = set()
         self._known: dict[str, dict[int, RegisteredSchema]] = {}  # by subject and id
 
@@ -106,6 +107,10 @@ class Serde:
             if event not in self._checked:
                 await self._prepare_read(event, by_version(upcasts), problems)
         problems.check()
+
+    def headers(self, event: type[Event]) -> Headers:
+        """The header that names the schema of an event class's records, where their values do not."""
+        return self._headers.get(event, ())
 
     def encode(self, event: Event) -> bytes:
         """The value of an event's record: its bytes, in the classic frame unless ``headers`` name the schema.
@@ -151,8 +156,17 @@ class Serde:
                 "register it there, or use Hub(..., auto_register=True) (EVENTHUB_AUTO_REGISTER=true)"
             )
         else:
-            self._encoders[event] = self._codec(event).encoder(event, schema, wire.prefix(registered.id))
+            self._learn_to_write(event, schema, registered)
             self._learn(registered)
+
+    def _learn_to_write(self, event: type[Event], schema: Schema, registered: RegisteredSchema) -> None:
+        codec, info = self._codec(event), event_info(event)
+        if info.frame is Frame.PREFIX:
+            self._encoders[event] = codec.encoder(event, schema, wire.prefix(registered.id))
+            return
+        encode, path = codec.encoder(event, schema, b""), codec.path(event, schema)
+        self._headers[event] = ((wire.SCHEMA_ID_HEADER, wire.header_value(registered.id, registered.guid, path)),)
+        self._encoders[event] = (lambda value: encode(value)[len(path) :]) if path else encode
 
     async def _prepare_read(self, event: type[Event], upcasts: ByVersion, problems: _Problems) -> None:
         subject = event_info(event).subject_name

@@ -44,7 +44,7 @@ class Publisher:
             topic=info.topic,
             key=event_key(event),
             value=None if is_tombstone(type(event)) else self._serde.encode(event),
-            headers=stamp_headers(stamp, info.format),
+            headers=stamp_headers(stamp, info.format) + self._serde.headers(type(event)),
         )
 
     def following(
