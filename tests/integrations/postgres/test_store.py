@@ -97,6 +97,21 @@ async def test_a_connection_that_is_lost_in_the_block_is_an_outage(tables: Postg
     assert [] == await rows_of(tables)
 
 
+async def test_a_connection_that_is_lost_after_the_commit_is_no_failure(
+    tables: PostgresStore, postgres_url: str
+) -> None:
+    """What was committed stays a success, although the session can no longer be reset."""
+
+    async def lose(_: object) -> None:
+        raise asyncpg.ConnectionDoesNotExistError
+
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    async with asyncpg.create_pool(postgres_url, min_size=1, max_size=1, reset=lose) as pool:
+        await fill(PostgresStore(pool, schema=schema), "a")
+
+    assert [b"a"] == values(await rows_of(tables))
+
+
 async def test_who_loses_the_connection_loses_the_buckets(tables: PostgresStore) -> None:
     """Another relay owns the buckets at once, and the first can neither read nor delete."""
     await fill(tables, "a")

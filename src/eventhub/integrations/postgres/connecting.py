@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from eventhub.errors import StoreError
-from eventhub.integrations.postgres.failures import FOREIGN, ours
+from eventhub.integrations.postgres.failures import FOREIGN, given_back, ours
 from eventhub.retry import backoff
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def _way(store: PostgresStore) -> AsyncIterator[Connection]:
         try:
             yield pooled
         finally:
-            await store.pool.release(pooled)  # which gives back locks and settings
+            await given_back(store.pool, pooled)  # and with it locks and settings
     else:
         with ours():
             connection = await asyncpg.connect(store.relay_dsn)

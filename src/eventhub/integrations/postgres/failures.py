@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -11,6 +11,8 @@ from eventhub.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from asyncpg.pool import PoolConnectionProxy
 
 # asyncpg raises unrelated classes when a connection dies under it, InternalClientError among them.
 FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -45,6 +47,15 @@ def outages(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection o
         if isinstance(error, StoreError) or not _lost(connection):
             raise
         raise translated(error) from error
+
+
+async def given_back(pool: asyncpg.Pool[Any], connection: PoolConnectionProxy[Any]) -> None:
+    """Give a connection back to its pool; one that is lost just then no longer changes what was committed.
+
+    The pool asks the server to forget the session, and drops the connection if that fails.
+    """
+    with suppress(*FOREIGN):
+        await pool.release(connection)
 
 
 def _lost(connection: Any) -> bool:  # noqa: ANN401

@@ -12,7 +12,7 @@ import asyncpg
 from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
-from eventhub.integrations.postgres.failures import FOREIGN, ours, outages
+from eventhub.integrations.postgres.failures import FOREIGN, given_back, ours, outages
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
 from eventhub.integrations.postgres.tables import Names
@@ -103,7 +103,7 @@ class PostgresStore:
             with ours():
                 await begun.commit()
         finally:
-            await self.pool.release(connection)
+            await given_back(self.pool, connection)
         if transaction.enqueued:
             self.counters.enqueued += transaction.enqueued
             self.doorbell.ring()
