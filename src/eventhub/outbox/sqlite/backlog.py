@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from eventhub.errors import StoreError
@@ -44,10 +45,10 @@ class RelayLock:
         except BlockingIOError:
             file.close()
             return False
-        file.truncate(0)
-        file.write(f"{socket.gethostname()}:{os.getpid()}")
-        file.flush()
         self._file = file
+        with suppress(OSError):  # a full disk has no room for the name; the lock needs none
+            file.truncate(0)
+            os.write(file.fileno(), f"{socket.gethostname()}:{os.getpid()}".encode())
         return True
 
     def release(self) -> None:
@@ -57,7 +58,7 @@ class RelayLock:
             self._file = None
 
     def holder(self) -> str | None:
-        """Who holds the lock, as ``host:process``, or None."""
+        """Who holds the lock, as ``host:process``, or None for nobody."""
         try:
             file = self._path.open()
         except FileNotFoundError:
@@ -66,7 +67,7 @@ class RelayLock:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return file.read()
+                return file.read() or "a process whose name found no room on the disk"
         return None
 
 
