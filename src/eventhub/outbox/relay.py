@@ -107,7 +107,10 @@ class Relay:
         while not self._stopping.is_set():
             try:
                 async with self._store.backlog() as backlog:
-                    await self._serve(backlog)
+                    try:
+                        await self._serve(backlog)
+                    finally:
+                        self.owned = ()
             except StoreError as error:
                 if not error.retriable:
                     raise
@@ -116,8 +119,6 @@ class Relay:
                 wait = backoff(self._store_failures, initial=0.1, limit=5.0, jitter=self._options.random())
                 log.warning("eventhub.relay_waits", error=str(error), wait=round(wait, 2))
                 await self._rest(wait)
-            finally:
-                self.owned = ()
 
     async def _serve(self, backlog: Backlog) -> None:
         """Round after round on one connection."""
