@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -113,6 +114,18 @@ async def test_a_relay_goes_its_own_way_past_the_pooler(
             rows = await backlog.read(await backlog.share(), 10)
 
     assert [b"a", b"b"] == values(rows)
+
+
+async def test_partitions_are_kept_past_the_pooler(tables: PostgresStore, pooler_url: str, postgres_url: str) -> None:
+    """Making and dropping them takes a lock of the session, which behind a pooler would be left with somebody else."""
+    today = datetime.now(UTC).date()
+    async with behind(pooler_url, tables) as pooled, behind(pooler_url, tables, postgres_url) as own:
+        with pytest.raises(StoreError, match="a pooler is between"):
+            await pooled.forget(today)
+        await own.forget(today)
+    made = await tables.pool.fetchval("SELECT to_regclass($1)::text", f"eventhub_inbox_{today:%Y%m%d}")
+
+    assert f"eventhub_inbox_{today:%Y%m%d}" == made
 
 
 async def test_commits_are_announced_through_a_pooler(tables: PostgresStore, pooler_url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -121,7 +121,7 @@ async def test_who_loses_the_connection_loses_the_buckets(tables: PostgresStore)
                 for relay in (second, first, second):
                     shares = await relay.share()
                 [row] = await _owner(first, second).read(range(16), 10)
-                pid = await first._open().fetchval("SELECT pg_backend_pid()")
+                pid = await first._open().connection.fetchval("SELECT pg_backend_pid()")
                 await tables.pool.fetch("SELECT pg_terminate_backend($1)", pid)
                 with pytest.raises(StoreError):
                     await first.delete([row.id])
@@ -145,6 +145,30 @@ async def test_a_relay_that_hangs_is_taken_over(postgres_url: str) -> None:
                     await _eventually(second, 16)
                     with pytest.raises(StoreError):
                         await first.beat()
+
+
+@pytest.mark.slow
+async def test_a_relay_that_hangs_in_the_middle_of_an_answer_is_taken_over(postgres_url: str) -> None:
+    """A server that cannot get rid of its answer ends the session too, although that is not idle."""
+    async with (
+        tables_of_its_own(postgres_url, idle_timeout=0.5) as hanging,
+        asyncpg.create_pool(postgres_url, min_size=1, max_size=3) as pool,
+    ):
+        awake = PostgresStore(pool, schema=await hanging.pool.fetchval("SELECT current_schema()"))
+        async with hanging.transaction() as transaction:
+            await transaction.enqueue([record("x" * 500_000) for _ in range(40)])
+        async with awake.backlog() as second, asyncio.TaskGroup() as tasks:
+            with suppress(StoreError):
+                async with hanging.backlog() as first:
+                    await first.share()
+                    connection: Any = first._open().connection
+                    connection._con._transport.pause_reading()
+                    reading = tasks.create_task(_error_of(first.read(range(16), 1000)))
+                    await _eventually(second, 16)
+                    connection._con._transport.resume_reading()
+                    failed = await reading
+
+    assert isinstance(failed, StoreError)
 
 
 async def test_a_commit_of_another_process_wakes_the_relay(tables: PostgresStore) -> None:
@@ -258,7 +282,7 @@ class TransactionOrderBacklog(PostgresBacklog):
 
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
         """Take the order of beginning for that of locking."""
-        found = await self._open().fetch(
+        found = await self._open().connection.fetch(
             "SELECT id, topic, key, value, headers, event_id FROM eventhub_outbox ORDER BY xmin::text::bigint, id"
         )
         del buckets, limit, without
@@ -324,6 +348,15 @@ async def test_an_insert_before_the_lock_is_caught(tables: PostgresStore) -> Non
 def _owner(first: PostgresBacklog, second: PostgresBacklog) -> PostgresBacklog:
     """The one whose buckets hold the sample; either may read everything that it asks for."""
     return first if first._owned else second
+
+
+async def _error_of(work: Awaitable[object]) -> BaseException | None:
+    """What something fails with, or None."""
+    try:
+        await work
+    except StoreError as error:
+        return error
+    return None
 
 
 async def _eventually(backlog: PostgresBacklog, buckets: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eventhub.errors import StoreError
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.prepared_stmt import PreparedStatement
 
     from eventhub.integrations.postgres.store import PostgresStore
+    from eventhub.integrations.postgres.tables import Names
     from eventhub.outbox.base import Lane
 
     Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
+    Prepared = PreparedStatement[asyncpg.Record]
 
 PRESENT = 32_767
 """The second half of the lock that every relay shares; buckets are below it."""
@@ -45,32 +49,91 @@ async def opened_backlog(store: PostgresStore) -> AsyncIterator[PostgresBacklog]
         connection = await stack.enter_async_context(session(store))
         await check_buckets(store, connection)
         space, channel = await place_of(store, connection)
-        backlog = PostgresBacklog(store, connection, space)
-        stack.callback(backlog.close)
         with ours():
             await connection.execute("SELECT set_config('application_name', $1, false)", who())
             await connection.execute(_PLANS)
-            await connection.execute("SELECT pg_advisory_lock_shared($1, $2)", space, PRESENT)
+            statements = await prepared(store.names, connection)
+            backlog = PostgresBacklog(store, statements, space)
+            stack.callback(backlog.close)
+            await statements.attend.fetchval(space, PRESENT)
         side = await stack.enter_async_context(session(store))
         await stack.enter_async_context(listening(side, channel, backlog.hear))
         await stack.enter_async_context(announcing(store, side, channel))
         yield backlog
 
 
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What one relay says, prepared before it owns anything.
+
+    The client prepares a statement in two steps, and between them the server takes the session for busy: a relay that
+    hung right there would never be ended as idle. What is prepared is one message.
+    """
+
+    connection: Connection
+    attend: Prepared
+    """Take the lock that all relays share."""
+    count: Prepared
+    """How many hold it."""
+    take: Prepared
+    """Own a bucket if nobody does."""
+    leave: Prepared
+    """Give one back."""
+    read: Prepared
+    """The first rows of buckets."""
+    read_without: Prepared
+    """The same without some lanes."""
+    delete: Prepared
+    bury: Prepared
+
+
+async def prepared(names: Names, connection: Connection) -> Statements:
+    """Prepare everything that a relay says."""
+    read = (
+        f"SELECT id, topic, key, value, headers, event_id FROM {names.outbox} AS o "
+        "WHERE bucket = ANY($1::smallint[]) "
+        f"AND NOT EXISTS (SELECT FROM {names.dead} AS d WHERE d.topic = o.topic AND d.key = o.key) "
+    )
+    rests = (
+        "AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::bytea[]) AS resting (topic, key) "
+        "WHERE resting.topic = o.topic AND resting.key IS NOT DISTINCT FROM o.key) "
+    )
+    count = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid::bigint = $1::bigint AND objid::bigint = $2::bigint"
+    )
+    bury = (
+        f"WITH gone AS (DELETE FROM {names.outbox} WHERE id = $1 RETURNING {names.columns}) "
+        f"INSERT INTO {names.dead} ({names.columns}, reason) SELECT {names.columns}, $2 FROM gone"
+    )
+    statements = (
+        "SELECT pg_advisory_lock_shared($1, $2)",
+        count,
+        "SELECT pg_try_advisory_lock($1, $2)",
+        "SELECT pg_advisory_unlock($1, $2)",
+        f"{read} ORDER BY id LIMIT $2",
+        f"{read} {rests} ORDER BY id LIMIT $2",
+        f"DELETE FROM {names.outbox} WHERE id = ANY($1::bigint[])",
+        bury,
+    )
+    return Statements(connection, *[await connection.prepare(statement) for statement in statements])
+
+
 class PostgresBacklog:
     """One relay's connection."""
 
-    def __init__(self, store: PostgresStore, connection: Connection, space: int) -> None:
+    def __init__(self, store: PostgresStore, statements: Statements, space: int) -> None:
         """Own nothing yet; ``space`` is the first half of the locks' names."""
         self._store = store
         self._space = space
-        self._connection: Connection | None = connection
+        self._statements: Statements | None = statements
         self._listener = store.doorbell.listen()
         self._owned: set[int] = set()
 
     def close(self) -> None:
         """Do nothing more; the session's end gives the buckets back."""
-        self._connection = None
+        self._statements = None
         self._listener.close()
 
     def hear(self, *_: object) -> None:
@@ -79,73 +142,53 @@ class PostgresBacklog:
 
     async def share(self) -> Collection[int]:
         """Give back what is above the fair share, take what is free below it."""
-        connection, space = self._open(), self._space
+        say, space = self._open(), self._space
         with ours():
-            relays = await connection.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
-                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-                "AND classid::bigint = $1 AND objid = $2",
-                *(space & 0xFFFF_FFFF, PRESENT),
-            )
-            quota = share_of(self._store.buckets, relays)
+            quota = share_of(self._store.buckets, await say.count.fetchval(space & 0xFFFF_FFFF, PRESENT))
             for bucket in sorted(self._owned)[quota:]:
                 self._owned.discard(bucket)
-                await connection.execute("SELECT pg_advisory_unlock($1, $2)", space, bucket)
+                await say.leave.fetchval(space, bucket)
             free = [bucket for bucket in range(self._store.buckets) if bucket not in self._owned]
             random.shuffle(free)  # so that relays do not all try the same ones
             for bucket in free:
                 if len(self._owned) >= quota:
                     break
-                if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", space, bucket):
+                if await say.take.fetchval(space, bucket):
                     self._owned.add(bucket)
         return frozenset(self._owned)
 
     async def beat(self) -> None:
         """Say something, so that the session is not ended as idle."""
         with ours():
-            await self._open().execute("SELECT")
+            await self._open().connection.execute("SELECT")
 
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
         """The first rows of these buckets."""
-        names = self._store.names
-        rests, values = "", [list(buckets), limit]
-        if without:
-            rests = (
-                "AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::bytea[]) AS resting (topic, key) "
-                "WHERE resting.topic = o.topic AND resting.key IS NOT DISTINCT FROM o.key)"
-            )
-            values += [[lane[0] for lane in without], [lane[1] for lane in without]]
+        say = self._open()
         with ours():
-            rows = await self._open().fetch(
-                f"SELECT id, topic, key, value, headers, event_id FROM {names.outbox} AS o "
-                "WHERE bucket = ANY($1::smallint[]) "
-                f"AND NOT EXISTS (SELECT FROM {names.dead} AS d WHERE d.topic = o.topic AND d.key = o.key) "
-                f"{rests} ORDER BY id LIMIT $2",
-                *values,
-            )
+            if without:
+                topics, keys = zip(*without, strict=True)
+                rows = await say.read_without.fetch(list(buckets), limit, topics, keys)
+            else:
+                rows = await say.read.fetch(list(buckets), limit)
         return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5]) for row in rows]
 
     async def delete(self, ids: Sequence[int]) -> None:
         """Let go of rows."""
         with ours():
-            await self._open().execute(f"DELETE FROM {self._store.names.outbox} WHERE id = ANY($1::bigint[])", ids)
+            await self._open().delete.fetch(ids)
 
     async def bury(self, row: OutboxRow, reason: str) -> None:
         """Move a row to the dead ones."""
-        names = self._store.names
         with ours():
-            await self._open().execute(
-                f"WITH gone AS (DELETE FROM {names.outbox} WHERE id = $1 RETURNING {names.columns}) "
-                f"INSERT INTO {names.dead} ({names.columns}, reason) SELECT {names.columns}, $2 FROM gone",
-                *(row.id, reason.replace("\0", "")),
-            )
+            await self._open().bury.fetch(row.id, reason.replace("\0", ""))
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell, which other processes ring through the database."""
         await self._listener.wait(timeout)
 
-    def _open(self) -> Connection:
-        if self._connection is None:
+    def _open(self) -> Statements:
+        if self._statements is None:
             msg = f"this backlog of {self._store.names.outbox} is closed, and its buckets may belong to another relay"
             raise StoreError(msg)
-        return self._connection
+        return self._statements

@@ -35,9 +35,11 @@ IDLE_TIMEOUT = 15.0
 _OURS = 0x6F7574  # mixed into the names of locks, so that they are nobody else's by chance
 _PAUSE = 0.005  # seconds between two announcements: one speaks for all commits since the last
 
-# A host that vanished without a word is noticed after 10 + 3 * 5 seconds.
+# A host that vanished without a word is noticed after 10 + 3 * 5 seconds. Who stops reading in the middle of an
+# answer keeps the server waiting in its send, where a session is not idle: only the socket's own timeout ends that.
 _SESSION = """
     SET idle_session_timeout = '{milliseconds}ms';
+    SET tcp_user_timeout = '{milliseconds}ms';
     SET tcp_keepalives_idle = 10;
     SET tcp_keepalives_interval = 5;
     SET tcp_keepalives_count = 3;

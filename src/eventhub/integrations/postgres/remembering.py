@@ -9,12 +9,11 @@ import asyncpg
 import structlog
 
 from eventhub.integrations.postgres.backlog import PRESENT
-from eventhub.integrations.postgres.connecting import place_of
+from eventhub.integrations.postgres.connecting import place_of, session
 from eventhub.integrations.postgres.failures import ours
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
+    from eventhub.integrations.postgres.backlog import Connection
     from eventhub.integrations.postgres.store import PostgresStore
 
 log = structlog.get_logger()
@@ -33,7 +32,7 @@ async def forget(store: PostgresStore, today: date) -> int:
     all other days, from which old claims are deleted some at a time.
     """
     with ours():
-        async with store.pool.acquire() as connection:
+        async with session(store) as connection:
             space = (await place_of(store, connection)).space
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", space, _MAINTAINING):
                 return 0  # another relay is at it
@@ -47,7 +46,7 @@ async def forget(store: PostgresStore, today: date) -> int:
                 await connection.execute("SELECT pg_advisory_unlock($1, $2)", space, _MAINTAINING)
 
 
-async def _make(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Record], day: date) -> None:
+async def _make(store: PostgresStore, connection: Connection, day: date) -> None:
     partition = store.names.inbox_of(f"{day:%Y%m%d}")
     if not await connection.fetchval("SELECT to_regclass($1)", partition):
         await _alter(
@@ -55,7 +54,7 @@ async def _make(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Re
         )
 
 
-async def _drop_before(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Record], first: date) -> None:
+async def _drop_before(store: PostgresStore, connection: Connection, first: date) -> None:
     partitions = await connection.fetch(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass",
         store.names.inbox,
@@ -66,7 +65,7 @@ async def _drop_before(store: PostgresStore, connection: PoolConnectionProxy[asy
             await _alter(connection, f"DROP TABLE {store.names.inbox_of(day)}")
 
 
-async def _delete_before(store: PostgresStore, connection: PoolConnectionProxy[asyncpg.Record], first: date) -> int:
+async def _delete_before(store: PostgresStore, connection: Connection, first: date) -> int:
     rest = store.names.inbox_of("other")
     deleted = 0
     while True:
@@ -79,11 +78,12 @@ async def _delete_before(store: PostgresStore, connection: PoolConnectionProxy[a
             return deleted
 
 
-async def _alter(connection: PoolConnectionProxy[asyncpg.Record], statement: str) -> None:
-    """Change a partition if that can be done now."""
+async def _alter(connection: Connection, statement: str) -> None:
+    """Change a partition if that can be done now.
+
+    In one message, which is one transaction: whoever stood still between two would keep all claims waiting.
+    """
     try:
-        async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-            await connection.execute(statement)
+        await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'; {statement}")
     except _NOT_NOW as error:
         log.warning("eventhub.inbox_partition_waits", error=type(error).__name__)
