@@ -1,5 +1,6 @@
 """Who may come in, and what they may do: on the real Apache Kafka."""
 
+import asyncio
 import ssl
 
 import pytest
@@ -80,6 +81,31 @@ async def test_a_wrong_password_does_not_come_in(start_kafka: StartKafka) -> Non
     async with start_kafka(KafkaOptions(security=Security.SCRAM, users=(CLERK,))) as cluster:
         with pytest.raises(KafkaError):
             await _publish("orders", _client(cluster, User(CLERK.name, "guessed")))
+
+
+async def test_a_password_that_was_changed_lets_in_and_the_old_one_does_not(start_kafka: StartKafka) -> None:
+    """Who logs in afterwards needs the new one."""
+    changed = User(CLERK.name, "another-password")
+    async with start_kafka(KafkaOptions(security=Security.SCRAM, users=(CLERK,))) as cluster:
+        await _create_topic("orders", _client(cluster, ADMIN))
+        await cluster.allow(Acl(CLERK.name, Operation.WRITE, Resource.TOPIC, "orders"))
+        await cluster.change_password(changed)
+        offset = await _published_in_the_end("orders", _client(cluster, changed))
+        with pytest.raises(KafkaConnectionError):
+            await _publish("orders", _client(cluster, CLERK))
+        with pytest.raises(ValueError, match="stranger"):
+            await cluster.change_password(User("stranger", "password"))
+
+    assert 0 == offset
+
+
+async def _published_in_the_end(topic: str, client: dict[str, object]) -> int:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await _publish(topic, client)
+            except KafkaConnectionError:  # until the node has heard of the password
+                continue
 
 
 @pytest.mark.parametrize("user", [None, ADMIN], ids=["without login", "with login"])

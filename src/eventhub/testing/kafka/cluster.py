@@ -26,7 +26,8 @@ from eventhub.testing.kafka.errors import KafkaUnavailable, PortTaken
 from eventhub.testing.kafka.jars import Installation, cache_directory, install
 from eventhub.testing.kafka.keeper import Keeper, open_keeper
 from eventhub.testing.kafka.node import Node, wait_until_ready
-from eventhub.testing.kafka.options import KafkaOptions
+from eventhub.testing.kafka.options import KafkaOptions, User
+from eventhub.testing.kafka.passwords import change_password
 from eventhub.testing.kafka.security import scram_credentials
 from eventhub.testing.kafka.storage import class_archive, first_metadata
 
@@ -84,6 +85,18 @@ class KafkaCluster:
             TimeoutError: If a running node does not answer, since it is paused for instance.
         """
         await self._change(delete_acls, acls, given=False)
+
+    async def change_password(self, user: User) -> None:
+        """Let a user log in with another password from now on; who is logged in stays so. Nodes know it soon after.
+
+        Raises:
+            ValueError: If the cluster has no such user, or no users.
+        """
+        if user.name not in {one.name for one in self.options.logins}:
+            message = f"{user.name} cannot log in to this cluster"
+            raise ValueError(message)
+        [running, *_] = [node for node in self.nodes if node.running]
+        await change_password(*running.internal, user)
 
     async def _change(
         self, change: Callable[[str, int, Sequence[Acl]], Awaitable[None]], acls: Sequence[Acl], *, given: bool

@@ -104,3 +104,8 @@ class KafkaOptions:
         if self.users and not self.security.with_users:
             message = f"users cannot log in with {self.security}; take Security.SCRAM or SCRAM_TLS"
             raise ValueError(message)
+
+    @property
+    def logins(self) -> tuple[User, ...]:
+        """Everybody who can log in from the start."""
+        return (ADMIN, *self.users) if self.security.with_users else ()

@@ -49,6 +49,4 @@ def _tls(certificates: Certificates) -> dict[str, str]:
 
 def scram_credentials(options: KafkaOptions) -> list[str]:
     """The first users, as ``kafka-storage format --add-scram`` takes them."""
-    if not options.security.with_users:
-        return []
-    return [f"SCRAM-SHA-512=[name={user.name},password={user.password}]" for user in (ADMIN, *options.users)]
+    return [f"SCRAM-SHA-512=[name={user.name},password={user.password}]" for user in options.logins]

@@ -12,14 +12,15 @@ _LARGEST_ANSWER_BYTES = 1 << 20
 """Another process on the port may answer anything; what it calls a length is not believed."""
 
 
-async def ask(host: str, port: int, api: tuple[int, int], body: bytes) -> Answer:
+async def ask(host: str, port: int, api: tuple[int, int], body: bytes, *, flexible: bool = False) -> Answer:
     """Send one request without security and read its answer.
 
     Args:
         host: Where the broker listens.
         port: Where the broker listens.
-        api: The API's key and its version, below the flexible ones (their header is another).
+        api: The API's key and its version.
         body: The request, encoded.
+        flexible: Whether the version is a flexible one (KIP-482), whose headers end with tags.
 
     Raises:
         OSError: If nobody listens there or the connection breaks.
@@ -28,12 +29,12 @@ async def ask(host: str, port: int, api: tuple[int, int], body: bytes) -> Answer
     """
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(request(api, body))
+        writer.write(request(api, b"\0" + body if flexible else body))
         (length,) = struct.unpack(">i", await reader.readexactly(4))
         if not 0 <= length <= _LARGEST_ANSWER_BYTES:
             message = f"{host}:{port} does not speak Kafka: {length} is no length of an answer"
             raise ValueError(message)
-        return Answer(await reader.readexactly(length), position=4)  # after the correlation id
+        return Answer(await reader.readexactly(length), position=5 if flexible else 4)  # after the correlation id
     finally:
         writer.close()
 
@@ -63,22 +64,23 @@ class Answer:
 
     def int8(self) -> int:
         """The next signed byte."""
-        return int.from_bytes(self._take(1), signed=True)
+        return int.from_bytes(self.take(1), signed=True)
 
     def int16(self) -> int:
         """The next two bytes, signed."""
-        return int.from_bytes(self._take(2), signed=True)
+        return int.from_bytes(self.take(2), signed=True)
 
     def int32(self) -> int:
         """The next four bytes, signed."""
-        return int.from_bytes(self._take(4), signed=True)
+        return int.from_bytes(self.take(4), signed=True)
 
     def string(self) -> str | None:
         """The next nullable string."""
         length = self.int16()
-        return None if length < 0 else self._take(length).decode()
+        return None if length < 0 else self.take(length).decode()
 
-    def _take(self, length: int) -> bytes:
+    def take(self, length: int) -> bytes:
+        """The next so many bytes."""
         taken = self.data[self.position : self.position + length]
         if len(taken) < length:
             message = f"the answer ends at byte {len(self.data)}, {length} more were expected"
