@@ -260,6 +260,22 @@ async def test_silence_grows_while_the_broker_does_not_answer() -> None:
     assert failure is None
 
 
+async def test_silence_is_not_measured_by_the_time_of_day(
+    broker: KafkaBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that steps makes no sound consumer look dead: not when it goes ahead, and not when it is set back."""
+    member, partition, right = Member(broker, [topic]), TopicPartition(topic, 0), time.time
+    async with running(member.consumer):
+        await until(lambda: member.consumer.silence(partition) is not None)
+        seen = []
+        for step in (3600.0, -3600.0):
+            with monkeypatch.context() as clock:
+                clock.setattr(time, "time", lambda step=step: right() + step)
+                seen.append(member.consumer.silence(partition))
+
+    assert [True, True] == [silence is not None and 0 <= silence < DEADLINE for silence in seen]
+
+
 async def test_commit_and_stop_do_not_wait_for_a_silent_broker() -> None:
     """A commit is given up after five seconds, a stop takes two at most, and nothing goes on behind it."""
     async with own_cluster() as (cluster, broker):

@@ -65,6 +65,8 @@ class KafkaConsumer:
         self._settled = asyncio.Event()
         self._broken: BaseException | None = None
         self._commits: set[asyncio.Timeout] = set()
+        # Changed by silence alone: the client's mark of the last answer, and since when it is the same (monotonic).
+        self._answered: dict[TopicPartition, tuple[int, float]] = {}
         # Changed by poll alone.
         self._waiting: asyncio.Task[Mapping[ClientPartition, list[Any]]] | None = None
         self._waiting_epoch = 0
@@ -220,9 +222,10 @@ class KafkaConsumer:
         return end
 
     def silence(self, partition: TopicPartition) -> float | None:
-        """Seconds since the broker last answered a fetch for the partition, or None before the first.
+        """Seconds since an answer of the broker was last seen here, or None before the first.
 
-        It grows also while records that were read ahead wait to be polled.
+        It grows also while records that were read ahead wait to be polled. The client marks answers with the
+        time of day, which may step; so a mark says that there was another answer, and not when.
         """
         if self._client is None or partition not in self._owned:
             return None
@@ -230,7 +233,12 @@ class KafkaConsumer:
             answered = self._client.last_poll_timestamp(self._owned[partition])
         except AssertionError:  # the client has lost it already
             return None
-        return None if answered is None else max(0.0, time.time() - answered / 1000)
+        if answered is None:
+            return None
+        now = time.monotonic()
+        if self._answered.get(partition, (None,))[0] != answered:
+            self._answered[partition] = answered, now
+        return now - self._answered[partition][1]
 
     def failure(self) -> BaseException | None:
         """Why the client can no longer deliver although it does not say so, or None while it is sound."""
