@@ -17,7 +17,7 @@ from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.kafka.consumer import KafkaConsumer
 from eventhub.brokers.kafka.options import client_options
 from eventhub.brokers.kafka.producer import MAX_PENDING, KafkaProducer
-from eventhub.errors import AuthorizationFailed, PublishRefused, PublishUncertain
+from eventhub.errors import AuthorizationFailed, BrokerError, PublishRefused, PublishUncertain
 from eventhub.record import ProducerRecord, RecordMetadata, TopicPartition
 from eventhub.settings import Security
 from eventhub.testing.conformance.brokers.reader import DEADLINE, send, unique
@@ -120,6 +120,22 @@ async def test_timestamp_that_this_topic_refuses_does_not_harm_later_ones(
     assert [RecordMetadata, PublishRefused, RecordMetadata] == [type(outcome) for outcome in outcomes]
     assert "INVALID_TIMESTAMP" in str(outcomes[1])
     assert [b"warm", b"before", b"after"] == await _values(broker, topic)
+
+
+async def test_refused_time_of_this_machine_is_no_fault_of_a_record(broker: KafkaBroker, producer: Producer) -> None:
+    """A record that brings no time waits until the clock is right; here it is the topic that thinks it is wrong."""
+    topic, refused = await _warm_topic(broker, producer), list[Outcome]()
+    await _configure(broker, topic, {"message.timestamp.before.max.ms": "0"})  # a record is older when it arrives
+    async with asyncio.timeout(DEADLINE):
+        while not refused:  # unless it arrives in the same millisecond
+            outcomes = await _send(producer, ProducerRecord(topic, b"key", b"early"))
+            refused = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
+    await _configure(broker, topic, {"message.timestamp.before.max.ms": "86400000"})
+    await send(producer, ProducerRecord(topic, b"key", b"late"))
+
+    assert [BrokerError] == [type(outcome) for outcome in refused]
+    assert "set this machine's clock right" in str(refused[0])
+    assert b"late" == (await _values(broker, topic))[-1]
 
 
 async def test_partition_that_was_added_is_written_to(broker: KafkaBroker, topic: str, producer: Producer) -> None:

@@ -69,6 +69,11 @@ class Lane:
         """The loop's time when the first outcome is due."""
         return self._waiting[0].deadline
 
+    @property
+    def is_stamped_here(self) -> bool:
+        """Whether the first record gets this machine's time, since it brings none."""
+        return self._waiting[0].record.timestamp is None
+
     def put(self, entry: Entry) -> None:
         """Queue a record at the end."""
         self._waiting.append(entry)

@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any
 
 import structlog
+from aiokafka.errors import InvalidTimestampError
 
 from eventhub.brokers.base import Outcome, TopicInfo
 from eventhub.brokers.kafka.admin import KafkaAdmin
@@ -41,6 +42,7 @@ FLUSH_TIMEOUT = 1.0
 """Seconds that a stop waits for what is on its way."""
 _DOUBT_AGE = 1.0  # seconds after which what is known of a topic does not suffice to refuse a record
 _YIELD_EVERY = 256
+_CLOCK = "set this machine's clock right, or see what times the topic takes (message.timestamp.*)"
 _BACK_OFF = (0.05, 0.2, 1.0, 2.0)
 _CACHED_KEY_BYTES = 64
 
@@ -266,6 +268,8 @@ class KafkaProducer:
         """The first ``size`` records were refused, or their fate is unknown; the session's sequence has a gap now."""
         self._replace(session, lane, explain(error))
         match place_of(error):
+            case Place.REFUSED if size == 1 and isinstance(error, InvalidTimestampError) and lane.is_stamped_here:
+                lane.fail_all(lambda: BrokerError(f"{_place(lane)}: {explain(error)}; {_CLOCK}"))
             case Place.REFUSED if size == 1:
                 lane.fail(lane.pop(1), lambda: PublishRefused(f"{_place(lane)}: {explain(error)}"))
             case Place.REFUSED | Place.UNKNOWN if size > 1:
