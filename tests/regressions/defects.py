@@ -19,6 +19,7 @@ from tests.regressions.mutants import (
     DropsWhatStillRuns,
     EndsAtPoison,
     ExpectsNothing,
+    ExpiresByTheDay,
     ForgetsToResume,
     ForgetsWhoStillRuns,
     NotesPauses,
@@ -109,6 +110,9 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "test_a_key_that_comes_back_waits_for_its_handler_that_still_runs": Defect(
         "Parallel Consumer (fork) #178", [(worker, "Lanes", ForgetsWhoStillRuns)]
+    ),
+    "test_a_time_of_day_that_steps_changes_nothing_that_takes_time": Defect(
+        "aiokafka, the time of the last answer", [(worker, "Deadlines", ExpiresByTheDay)]
     ),
     "test_what_was_committed_is_published_although_its_record_is_given_up": Defect(
         "NServiceBus, zombie records", [(supervisor, "Worker", NotesSuccess), (hub, "Relay", SendsForTheSuccessfulOnly)]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from anyio.lowlevel import checkpoint
 
 from eventhub.brokers.base import Consumer, OffsetAndMetadata, Outcome
+from eventhub.clock import Clock
 from eventhub.codecs.serde import SchemaUnresolved
 from eventhub.errors import BrokerError, CommitFailed, DecodeError
 from eventhub.event import Event
@@ -18,6 +19,7 @@ from eventhub.record import ProducerRecord, Record, TopicPartition
 from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.burst import Batch
+from eventhub.runtime.deadlines import Deadlines
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap
 from eventhub.runtime.offsets import Offsets
@@ -318,6 +320,26 @@ class ForgetsWhoStillRuns(Lanes):
 
     def adopt(self, partition: Partition) -> None:
         """Do not."""
+
+
+# -- clocks ---------------------------------------------------------------------------------------
+
+
+class DayClock:
+    """Measures time by the time of day."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Ask this clock."""
+        self.now = self.monotonic = clock.now
+        self.sleep = clock.sleep
+
+
+class ExpiresByTheDay(Deadlines):
+    """Has deadlines at a time of day."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Look at the day."""
+        super().__init__(DayClock(clock))
 
 
 # -- the outbox -----------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ class Shop:
 
     def __init__(self, loop: VirtualLoop) -> None:
         """Begin without processes."""
+        self.loop = loop
         self.clock = VirtualClock(loop)
         self.network = Network(self.clock)
         self.broker = MemoryBroker(self.clock, faults=self.network)

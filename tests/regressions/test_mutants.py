@@ -4,14 +4,22 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
-from tests.regressions import test_commits, test_letters, test_outbox, test_pauses, test_rebalances, test_retries
+from tests.regressions import (
+    test_clocks,
+    test_commits,
+    test_letters,
+    test_outbox,
+    test_pauses,
+    test_rebalances,
+    test_retries,
+)
 from tests.regressions.defects import DEFECTS
 from tests.regressions.shop import Shop
 from tests.simulation.virtual import VirtualLoop, run_virtually
 
 Test = Callable[[Shop], Awaitable[None]]
 
-MODULES = (test_commits, test_letters, test_outbox, test_pauses, test_rebalances, test_retries)
+MODULES = (test_clocks, test_commits, test_letters, test_outbox, test_pauses, test_rebalances, test_retries)
 TESTS: Mapping[str, Test] = {
     name: test for module in MODULES for name, test in vars(module).items() if name.startswith("test_")
 }
