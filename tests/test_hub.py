@@ -383,6 +383,27 @@ async def test_an_event_that_the_annotation_does_not_name_is_a_fault_of_the_hand
     assert "which its return annotation does not name" in (letter.error_message or "")
 
 
+@pytest.mark.parametrize("returned", ["reserved", 0, {}, iter(()), [None], [OrderCreated(order_id="o-1"), "x"]])
+async def test_what_is_no_event_is_a_fault_of_the_handler(returned: Any) -> None:
+    """Nothing of it is published; the record is dead-lettered at once, and the next one is handled."""
+    answers = [returned, None]
+
+    @subscribe(OrderCreated)
+    async def handle(order: OrderCreated) -> list[StockReserved]:
+        del order
+        return answers.pop(0)  # type: ignore[no-any-return]
+
+    service = Service("inventory", [handle])
+    async with running(service) as hub:
+        await hub.publish(OrderCreated(order_id="o-1"))
+        await hub.publish(OrderCreated(order_id="o-1"))
+        [letter] = await hub.dead_letters(OrderCreated, service)
+        published = await hub.published(StockReserved)
+
+    assert ("handle", "eventhub.errors.HandlerFault", 1) == (letter.stage, letter.error_type, letter.attempt)
+    assert ([], []) == (answers, published)
+
+
 async def test_an_event_that_is_too_large_is_refused_and_the_producer_goes_on() -> None:
     """The refusal names topic and size; the next event is published."""
     async with Hub() as hub:

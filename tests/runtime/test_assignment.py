@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
-from aiokafka.admin import NewPartitions
+from aiokafka.admin import NewPartitions, RecordsToDelete
 from anyio.lowlevel import checkpoint
+from structlog.testing import capture_logs
 
 from eventhub import Options, Service, Start, subscribe
 from eventhub.brokers.base import Broker, OffsetAndMetadata, OffsetRange, RebalanceListener
@@ -18,7 +19,7 @@ from eventhub.errors import OffsetOutOfRange, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
 from eventhub.runtime.lanes import Lanes
-from eventhub.runtime.offset_map import OffsetMap
+from eventhub.runtime.offset_map import OffsetMap, encode_map
 from eventhub.runtime.partition import Partition
 from eventhub.subscription import Ordering
 from eventhub.testing.waiting import until
@@ -93,20 +94,24 @@ async def test_a_partition_that_is_added_is_read_in_full_by_whoever_gets_it(kafk
     assert list(range(len(orders))) == sorted(seen)
 
 
-async def test_a_position_that_retention_deleted_is_taken_up_at_the_next_record() -> None:
+async def test_a_position_that_retention_deleted_is_taken_up_at_the_next_record(shop: Shop) -> None:
     """The service goes on with what is there."""
-    shop, seen = StormyShop(), list[int]()
+    seen = list[int]()
     service = listener(shop, seen)
     await handle_two_and_delete_two_more(shop, service)
-    async with shop.serving(service):
-        await until(lambda: len(seen) == 4)
+    with capture_logs() as logs:
+        async with shop.serving(service) as hub:
+            await until(lambda: len(seen) == 4)
+            rebuilt = hub.supervisors[0].counters.rebuilt
 
     assert [0, 1, 4, 5] == seen
+    assert [(2, 4)] == [(log["asked"], log["offset"]) for log in logs if log["event"] == "eventhub.offset_reset"]
+    assert 0 == rebuilt
 
 
-async def test_a_position_that_is_gone_may_end_the_service_instead() -> None:
+async def test_a_position_that_is_gone_may_end_the_service_instead(shop: Shop) -> None:
     """Whoever cannot do without a record hears of it."""
-    shop, seen = StormyShop(), list[int]()
+    seen = list[int]()
     service = listener(shop, seen)
     await handle_two_and_delete_two_more(shop, service)
     async with shop.hub(Options(fail_on_offset_reset=True)) as hub:
@@ -116,7 +121,7 @@ async def test_a_position_that_is_gone_may_end_the_service_instead() -> None:
     assert [0, 1] == seen
 
 
-async def handle_two_and_delete_two_more(shop: StormyShop, service: Service[Any]) -> None:
+async def handle_two_and_delete_two_more(shop: Shop, service: Service[Any]) -> None:
     """Of six orders of one key the first two are handled, and the next two deleted."""
     orders = shop.orders("aaaaaa")
     async with shop.serving(service) as hub:
@@ -124,7 +129,50 @@ async def handle_two_and_delete_two_more(shop: StormyShop, service: Service[Any]
         await until(lambda: hub.supervisors[0].counters.handled == 2)
     async with shop.hub() as hub:
         await hub.publish_many(orders[2:])
-    shop.broker.delete_records(TopicPartition(place.topic, place.partition), 4)
+        await delete_records(hub.broker, TopicPartition(place.topic, place.partition), 4)
+
+
+async def delete_records(broker: Broker, partition: TopicPartition, before: int) -> None:
+    """Delete the records below an offset, as retention does."""
+    if isinstance(broker, KafkaBroker):
+        async with client_admin(broker) as admin:
+            await admin.delete_records({partition: RecordsToDelete(before_offset=before)})
+    elif isinstance(broker, MemoryBroker):
+        broker.delete_records(partition, before)
+
+
+ELSEWHERE = encode_map(OffsetMap(0, 4, frozenset({0})))
+"""A map by which all records but the first are finished; it belongs to another offset than it is found at."""
+
+
+@pytest.mark.parametrize("metadata", ["", "foreign", "\u20ac" * 1000, (ELSEWHERE or "")[:-4], ELSEWHERE])
+async def test_a_commit_of_another_program_counts_and_what_it_noted_does_not(shop: Shop, metadata: str) -> None:
+    """The group goes on from its offset, and handles all that comes after it, once."""
+    seen = list[int]()
+    service = listener(shop, seen)
+    orders = shop.orders("aaaa")
+    async with shop.hub() as hub:
+        [place, *_] = await hub.publish_many(orders)
+        stranger = Stranger()
+        consumer = hub.broker.consumer(service.name, [place.topic], stranger)
+        await consumer.start()
+        await consumer.commit({TopicPartition(place.topic, place.partition): OffsetAndMetadata(2, metadata)})
+        await consumer.stop()
+    async with shop.serving(service):
+        await until(lambda: len(seen) >= 2)
+
+    assert [2, 3] == seen
+    assert 4 == await shop.committed(shop.order, service)
+
+
+class Stranger:
+    """A member of the group that is no eventhub."""
+
+    async def on_revoked(self, partitions: object) -> None:
+        """Do nothing."""
+
+    async def on_assigned(self, partitions: object) -> None:
+        """Do nothing."""
 
 
 async def test_a_crash_repeats_only_what_was_finished_since_the_last_commit() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from eventhub import Hub, Options, Retry, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker, Operation
@@ -106,6 +107,33 @@ async def test_hooks_hear_what_happens_and_their_failures_change_nothing(shop: S
         await until(lambda: "committed 1" in noted.heard)
 
     assert ["owns 6", "gave up 0: OSError", "committed 1"] == [said for said in noted.heard if said != "committed 0"]
+
+
+@pytest.mark.slow
+async def test_a_handler_that_never_returns_holds_its_key_and_is_told_of(shop: Shop) -> None:
+    """Its key waits and is not committed over, other keys go on, the log and health say so, and a stop ends it."""
+    seen: list[int] = []
+
+    @subscribe(shop.order)
+    async def handle(order: Any) -> None:
+        seen.append(order.number)
+        if order.number == 0:
+            await asyncio.Event().wait()
+
+    service = Service(shop.name("endless"), [handle])
+    options = Options(patience=Patience(stuck=0.5), stop_grace=0.0, commit_interval=0.1)
+    with capture_logs() as logs:
+        async with shop.serving(service, options=options) as hub:
+            await hub.publish_many(shop.orders("aabb"))
+            await until(lambda: "eventhub.record_stuck" in {log["event"] for log in logs})
+            [found] = hub.health().values()
+        told = [log["offset"] for log in logs if log["event"] == "eventhub.record_stuck"]
+
+    assert [0, 2, 3] == sorted(seen)
+    assert 1 == len(told)
+    assert (True, True) == (found.live, found.ready)
+    assert any("a record is under way for" in problem for problem in found.problems)
+    assert await shop.committed(shop.order, service) in {0, 2}  # as the keys share a partition, or do not
 
 
 class HangingOnce:
