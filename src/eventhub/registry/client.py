@@ -8,23 +8,21 @@ import json
 import random
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import structlog
 
 from eventhub.clock import Clock, SystemClock
-from eventhub.errors import IncompatibleSchema, InvalidSchema, RegistryError
+from eventhub.errors import IncompatibleSchema, RegistryError
 from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
 from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreachable, unreadable
 from eventhub.registry.auth import Basic, Bearer, Proof
-from eventhub.registry.base import Compatibility, RegisteredSchema, Schema, SchemaType
+from eventhub.registry.base import Compatibility, RegisteredSchema, Schema
 from eventhub.registry.cache import Cache
-from eventhub.registry.compatibility import parse_schema
 from eventhub.registry.embedded.app import EmbeddedRegistry
 from eventhub.registry.explain import explain
+from eventhub.registry.requests import Request, canonical, part, schema_body
 
 log = structlog.get_logger(__name__)
 
@@ -123,8 +121,8 @@ class HttpSchemaRegistry:
         return await self._registered.get((subject, schema), lambda: self._register(subject, schema))
 
     async def _register(self, subject: str, schema: Schema) -> RegisteredSchema:
-        sent = _canonical(schema)
-        answer = await self._ask("POST", f"/subjects/{_part(subject)}/versions", body=_body(sent))
+        sent = canonical(schema)
+        answer = await self._ask("POST", f"/subjects/{part(subject)}/versions", body=schema_body(sent))
         if answer.status == 409:  # noqa: PLR2004
             raise IncompatibleSchema(subject, await self.check(subject, schema) or (answer.message,))
         if not answer.succeeded:
@@ -147,15 +145,15 @@ class HttpSchemaRegistry:
         return await self._found.get((subject, schema), lambda: self._lookup(subject, schema))
 
     async def _lookup(self, subject: str, schema: Schema) -> RegisteredSchema:
-        sent = _canonical(schema)
-        answer = await self._ask("POST", f"/subjects/{_part(subject)}", body=_body(sent))
+        sent = canonical(schema)
+        answer = await self._ask("POST", f"/subjects/{part(subject)}", body=schema_body(sent))
         if not answer.succeeded:
             raise failure(answer)
         return self._kept(registered_in(answer, subject, sent), sent)
 
     def _kept(self, registered: RegisteredSchema, sent: Schema) -> RegisteredSchema:
         """Remember a schema by its id, and warn if the registry took it for another one."""
-        if registered.schema.text != sent.text and _canonical(registered.schema).text != sent.text:
+        if registered.schema.text != sent.text and canonical(registered.schema).text != sent.text:
             log.warning(
                 "eventhub.registry_schema_differs", url=self.url, subject=registered.subject, schema_id=registered.id
             )
@@ -184,7 +182,7 @@ class HttpSchemaRegistry:
             SchemaNotFound: If the registry does not know the guid (yet), or has none.
             RegistryError: If there is no proper answer in time.
         """
-        return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{_part(guid)}"))
+        return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{part(guid)}"))
 
     async def subjects(self, prefix: str = "") -> Sequence[str]:
         """The subjects that begin so and are not deleted, in order.
@@ -207,7 +205,7 @@ class HttpSchemaRegistry:
         Raises:
             RegistryError: If there is no proper answer in time.
         """
-        answer = await self._ask("GET", f"/subjects/{_part(subject)}/versions")
+        answer = await self._ask("GET", f"/subjects/{part(subject)}/versions")
         if answer.status == 404:  # noqa: PLR2004
             return ()
         if not answer.succeeded:
@@ -219,7 +217,7 @@ class HttpSchemaRegistry:
 
     async def _version(self, subject: str, number: int) -> RegisteredSchema | None:
         """One version; None if it is gone meanwhile."""
-        answer = await self._ask("GET", f"/subjects/{_part(subject)}/versions/{number}")
+        answer = await self._ask("GET", f"/subjects/{part(subject)}/versions/{number}")
         if answer.status == 404:  # noqa: PLR2004
             return None
         if not answer.succeeded:
@@ -235,8 +233,8 @@ class HttpSchemaRegistry:
             InvalidSchema: If the text is no valid schema.
             RegistryError: If there is no proper answer in time.
         """
-        path = f"/compatibility/subjects/{_part(subject)}/versions"
-        answer = await self._ask("POST", path, query={"verbose": "true"}, body=_body(_canonical(schema)))
+        path = f"/compatibility/subjects/{part(subject)}/versions"
+        answer = await self._ask("POST", path, query={"verbose": "true"}, body=schema_body(canonical(schema)))
         if answer.status in {404, 405}:  # an unknown subject, or a server that cannot check against all versions
             return await self._explain(subject, schema)
         if not answer.succeeded:
@@ -264,7 +262,7 @@ class HttpSchemaRegistry:
         Raises:
             RegistryError: If there is no proper answer in time.
         """
-        for path in (f"/config/{_part(subject)}", "/config"):
+        for path in (f"/config/{part(subject)}", "/config"):
             answer = await self._ask("GET", path, query={"defaultToGlobal": "true"})
             match answer.json:
                 case {"compatibilityLevel": str(level)} if level in set(Compatibility):
@@ -289,7 +287,7 @@ class HttpSchemaRegistry:
         Raises:
             RegistryError: If none did in time, with what happened at each.
         """
-        request = _Request(method, path, query or {}, None if body is None else json.dumps(body).encode())
+        request = Request(method, path, query or {}, None if body is None else json.dumps(body).encode())
         limit = timeout or self._timeout
         failures: dict[str, str] = {}
         try:
@@ -307,9 +305,7 @@ class HttpSchemaRegistry:
             raise unreachable(self.url, limit, failures) from None
         raise AssertionError  # pragma: no cover - the count never ends
 
-    async def _try(
-        self, address: Address, request: _Request, seconds: float, failures: dict[str, str]
-    ) -> Answer | None:
+    async def _try(self, address: Address, request: Request, seconds: float, failures: dict[str, str]) -> Answer | None:
         """One attempt at one address; None if it did not answer."""
         try:
             async with asyncio.timeout(seconds):
@@ -323,14 +319,14 @@ class HttpSchemaRegistry:
             return answer
         return None
 
-    async def _send_proved(self, address: Address, request: _Request) -> Answer:
+    async def _send_proved(self, address: Address, request: Request) -> Answer:
         """Send one request, and once more with a fresh token if the one we have is no longer taken."""
         answer = await self._send(address, request)
         if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004
             return await self._send(address, request)
         return answer
 
-    async def _send(self, address: Address, request: _Request) -> Answer:
+    async def _send(self, address: Address, request: Request) -> Answer:
         """Send one request and read its answer, within bounds."""
         headers = {"content-type": _CONTENT_TYPE} if request.body is not None else {}
         authorization = await self._proof.header(address)
@@ -350,16 +346,6 @@ class HttpSchemaRegistry:
         return Answer(url, request.method, response.status_code, bytes(body), float(wait) if wait.isdecimal() else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What is sent to whichever address is tried."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: bytes | None = field(repr=False)
-
-
 def embedded_registry(app: EmbeddedRegistry | None = None, *, clock: Clock | None = None) -> HttpSchemaRegistry:
     """A registry inside this process, reached by the same client without a network; None makes an empty one."""
     transport = httpx.ASGITransport(app or EmbeddedRegistry())
@@ -370,26 +356,3 @@ def _reason(error: httpx.TransportError) -> str:
     """Why a request got no answer, in a few words and without the request."""
     cause = error.__cause__ or error
     return f"{type(error).__name__}: {cause}"
-
-
-def _part(text: str) -> str:
-    """A part of a path; slashes in it are no separators."""
-    return quote(text, safe="")
-
-
-def _canonical(schema: Schema) -> Schema:
-    """The schema with its canonical text, so that every server gives it one id; as it is if we cannot read it."""
-    try:
-        return replace(schema, text=parse_schema(schema).text)
-    except InvalidSchema:
-        return schema  # it may refer to schemas that only the registry knows; the registry decides
-
-
-def _body(schema: Schema) -> Mapping[str, Any]:
-    """A schema as a request; Avro is what a request without a type means, to old servers too."""
-    body: dict[str, Any] = {"schema": schema.text}
-    if schema.type is not SchemaType.AVRO:
-        body["schemaType"] = schema.type.value
-    if schema.references:
-        body["references"] = [asdict(reference) for reference in schema.references]
-    return body
