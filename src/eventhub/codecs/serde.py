@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from eventhub.codecs import wire
-from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.base import Codec
-from eventhub.codecs.json_schema import JsonSchemaCodec
+from eventhub.codecs.formats import CODECS, FORMATS, protobuf_codec
 from eventhub.codecs.upcast import ByVersion, Upcast, applies, by_version
-from eventhub.codecs.versions import FORMATS, reading, whole, whole_schema
+from eventhub.codecs.versions import reading, whole, whole_schema
 from eventhub.errors import (
     DeclarationError,
     DecodeError,
@@ -40,9 +39,6 @@ _MAX_MESSAGES = 256  # decoders that one file has on one topic
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
-_CODECS: Mapping[Format, Codec] = {Format.AVRO: AvroCodec(), Format.JSON_SCHEMA: JsonSchemaCodec()}
-
-
 class SchemaUnresolved(EventHubError):
     """The record's schema is not compiled yet; ``Reader.resolve`` does that."""
 
@@ -63,7 +59,7 @@ class Serde:
         self._registry = registry
         self._auto_register = auto_register
         # Filled by prepare alone.
-        self._codecs: dict[Format, Codec] = dict(_CODECS if codecs is None else codecs)
+        self._codecs: dict[Format, Codec] = dict(CODECS if codecs is None else codecs)
         self._encoders: dict[type[Event], Encode] = {}
         self._headers: dict[type[Event], Headers] = {}
         self._checked: set[type[Event]] = set()
@@ -189,7 +185,7 @@ class Serde:
     def _codec(self, event: type[Event]) -> Codec:
         declared = event_info(event).format
         if declared is Format.PROTOBUF and declared not in self._codecs:
-            self._codecs[declared] = _protobuf(event)
+            self._codecs[declared] = protobuf_codec(event)
         if declared not in self._codecs:
             msg = f"{event.__name__}: there is no codec for format {declared.value!r}"
             raise DeclarationError(msg)
@@ -350,16 +346,6 @@ class _Problems:
             raise IncompatibleSchema(
                 subjects, [f"{subject}: {problem}" for subject, problems in self.incompatible for problem in problems]
             )
-
-
-def _protobuf(event: type[Event]) -> Codec:
-    """The codec of an extra, imported where an event asks for it."""
-    try:
-        from eventhub.codecs.protobuf import ProtobufCodec  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        msg = f"{event.__name__}: Protobuf needs an extra: pip install 'eventhub[protobuf]'"
-        raise DeclarationError(msg) from error
-    return ProtobufCodec()
 
 
 def _schema_header(record: Record) -> bytes | None:

@@ -8,17 +8,13 @@ from typing import Any
 
 from eventhub.codecs.avro.references import made_whole
 from eventhub.codecs.base import Codec
+from eventhub.codecs.formats import FORMATS
 from eventhub.codecs.upcast import ByVersion, Upcast, applies
 from eventhub.errors import InvalidSchema
 from eventhub.event import Event, Format
 from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.compatibility import Problem
 
-FORMATS = {
-    SchemaType.AVRO: Format.AVRO,
-    SchemaType.JSON: Format.JSON_SCHEMA,
-    SchemaType.PROTOBUF: Format.PROTOBUF,
-}
 _MAX_REFERENCES = 256  # definitions that one schema may lean on, as in the embedded registry
 
 
