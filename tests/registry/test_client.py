@@ -228,6 +228,43 @@ async def test_subjects_are_listed_by_prefix() -> None:
             await _canned(status, body).subjects()
 
 
+async def test_versions_are_had_one_by_one_and_deleted_ones_if_asked_for(app: EmbeddedRegistry) -> None:
+    """What is soft-deleted is not there, unless somebody wants to see it."""
+    registry = embedded_registry(app)
+    for fields in ({}, {"a": "string"}):
+        await registry.register("s", Schema(record(**fields)))
+        await ask(app, "PUT", "/config/s", {"compatibility": "NONE"})
+    await ask(app, "DELETE", "/subjects/s/versions/2")
+    with pytest.raises(SchemaNotFound):
+        await registry.version("s", 2)
+
+    assert ([1], [1, 2]) == (await registry.version_numbers("s"), await registry.version_numbers("s", deleted=True))
+    assert (1, 2) == ((await registry.version("s")).version, (await registry.version("s", 2, deleted=True)).version)
+    assert [] == list(await registry.version_numbers("nowhere"))
+    with pytest.raises(RegistryError, match="no Schema Registry says"):
+        await _canned(200, ["1"]).version_numbers("s")
+
+
+async def test_deleted_subjects_are_listed_if_asked_for(app: EmbeddedRegistry) -> None:
+    """Their names are still taken."""
+    registry = embedded_registry(app)
+    await register(app, "s", record())
+    await ask(app, "DELETE", "/subjects/s")
+
+    assert ([], ["s"]) == (await registry.subjects(), await registry.subjects(deleted=True))
+
+
+async def test_mode_is_told_where_there_are_modes(app: EmbeddedRegistry) -> None:
+    """A server without modes is no error, one that fails is."""
+    before = await embedded_registry(app).mode("s")
+    await ask(app, "PUT", "/mode", {"mode": "READONLY"})
+
+    assert ("READWRITE", "READONLY") == (before, await embedded_registry(app).mode("s"))
+    assert None is await _canned(404, None).mode("s")
+    with pytest.raises(RegistryError, match="check user"):
+        await _canned(401, None).mode("s")
+
+
 # --- warnings ---------------------------------------------------------------------------------------------------------
 
 

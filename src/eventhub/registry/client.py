@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from eventhub.clock import Clock, SystemClock
-from eventhub.errors import IncompatibleSchema, RegistryError
+from eventhub.errors import IncompatibleSchema, RegistryError, SchemaNotFound
 from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
 from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreachable, unreadable
 from eventhub.registry.auth import Basic, Bearer, Proof
@@ -184,13 +184,14 @@ class HttpSchemaRegistry:
         """
         return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{part(guid)}"))
 
-    async def subjects(self, prefix: str = "") -> Sequence[str]:
-        """The subjects that begin so and are not deleted, in order.
+    async def subjects(self, prefix: str = "", *, deleted: bool = False) -> Sequence[str]:
+        """The subjects that begin so, in order; deleted ones only if asked for.
 
         Raises:
             RegistryError: If there is no proper answer in time.
         """
-        answer = await self._ask("GET", "/subjects", query={"subjectPrefix": prefix} if prefix else {})
+        query = {"subjectPrefix": prefix} if prefix else {}
+        answer = await self._ask("GET", "/subjects", query=query | _deleted(deleted))
         if not answer.succeeded:
             raise failure(answer)
         match answer.json:
@@ -205,21 +206,42 @@ class HttpSchemaRegistry:
         Raises:
             RegistryError: If there is no proper answer in time.
         """
-        answer = await self._ask("GET", f"/subjects/{part(subject)}/versions")
+        found = [await self._version(subject, number) for number in await self.version_numbers(subject)]
+        return tuple(version for version in found if version is not None)
+
+    async def version_numbers(self, subject: str, *, deleted: bool = False) -> Sequence[int]:
+        """The versions of the subject, oldest first, deleted ones only if asked for; empty for an unknown subject.
+
+        Raises:
+            RegistryError: If there is no proper answer in time.
+        """
+        answer = await self._ask("GET", f"/subjects/{part(subject)}/versions", query=_deleted(deleted))
         if answer.status == 404:  # noqa: PLR2004
             return ()
         if not answer.succeeded:
             raise failure(answer)
-        if not isinstance(answer.json, list):
-            raise unreadable(answer)
-        found = [await self._version(subject, number) for number in answer.json]
-        return tuple(version for version in found if version is not None)
+        match answer.json:
+            case [*numbers] if all(isinstance(number, int) for number in numbers):
+                return sorted(numbers)
+            case _:
+                raise unreadable(answer)
 
     async def _version(self, subject: str, number: int) -> RegisteredSchema | None:
         """One version; None if it is gone meanwhile."""
-        answer = await self._ask("GET", f"/subjects/{part(subject)}/versions/{number}")
-        if answer.status == 404:  # noqa: PLR2004
+        try:
+            return await self.version(subject, number)
+        except SchemaNotFound:
             return None
+
+    async def version(self, subject: str, number: int | None = None, *, deleted: bool = False) -> RegisteredSchema:
+        """One version of the subject, None for the latest; a deleted one only if asked for.
+
+        Raises:
+            SchemaNotFound: If there is none.
+            RegistryError: If there is no proper answer in time.
+        """
+        path = f"/subjects/{part(subject)}/versions/{'latest' if number is None else number}"
+        answer = await self._ask("GET", path, query=_deleted(deleted))
         if not answer.succeeded:
             raise failure(answer)
         return registered_in(answer, subject)
@@ -254,7 +276,7 @@ class HttpSchemaRegistry:
         """What our own checker says about a schema after all versions of a subject."""
         versions = await self.versions(subject)
         level = await self.level(subject)
-        return await explain(level, schema, versions, self._version)
+        return [str(conflict) for conflict in await explain(level, schema, versions, self._version)]
 
     async def level(self, subject: str) -> Compatibility:
         """The compatibility level of a subject, or of the registry where it has none.
@@ -272,6 +294,21 @@ class HttpSchemaRegistry:
                 case _:
                     pass
         return Compatibility.BACKWARD
+
+    async def mode(self, subject: str) -> str | None:
+        """What may be done to a subject, in the registry's words, such as ``READONLY``; None where it has no modes.
+
+        Raises:
+            RegistryError: If there is no proper answer in time.
+        """
+        answer = await self._ask("GET", f"/mode/{part(subject)}", query={"defaultToGlobal": "true"})
+        match answer.json:
+            case {"mode": str(mode)}:
+                return mode
+            case _ if not answer.succeeded and answer.status not in {403, 404, 405}:
+                raise failure(answer)
+            case _:
+                return None
 
     async def _ask(
         self,
@@ -350,6 +387,10 @@ def embedded_registry(app: EmbeddedRegistry | None = None, *, clock: Clock | Non
     """A registry inside this process, reached by the same client without a network; None makes an empty one."""
     transport = httpx.ASGITransport(app or EmbeddedRegistry())
     return HttpSchemaRegistry("http://embedded", transport=transport, clock=clock)
+
+
+def _deleted(asked: bool) -> dict[str, str]:
+    return {"deleted": "true"} if asked else {}
 
 
 def _reason(error: httpx.TransportError) -> str:

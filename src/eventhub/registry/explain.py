@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Compatibility, Reference, RegisteredSchema, Schema
-from eventhub.registry.compatibility import conflicts, parse_schema
+from eventhub.registry.compatibility import Conflict, Parsed, conflicts, parse_schema
 from eventhub.registry.compatibility.bounds import REFERENCES
 
 FetchVersion = Callable[[str, int], Awaitable[RegisteredSchema | None]]
@@ -15,18 +15,26 @@ FetchVersion = Callable[[str, int], Awaitable[RegisteredSchema | None]]
 
 async def explain(
     level: Compatibility, schema: Schema, versions: Sequence[RegisteredSchema], fetch: FetchVersion
-) -> Sequence[str]:
-    """What our own checker says about a schema after all versions of a subject, one sentence each.
+) -> Sequence[Conflict]:
+    """What our own checker says about a schema after all versions of a subject.
 
     Empty if the level allows it, or if one of the schemas is beyond our understanding.
     """
     try:
-        known = await _referenced([schema, *(version.schema for version in versions)], fetch)
-        new = parse_schema(schema, known.__getitem__)
-        earlier = [(version.version, parse_schema(version.schema, known.__getitem__)) for version in versions]
-        return tuple(map(str, conflicts(level, new, earlier)))
+        new, *old = await parsed([schema, *(version.schema for version in versions)], fetch)
+        return conflicts(level, new, [(version.version, each) for version, each in zip(versions, old, strict=True)])
     except InvalidSchema:
         return ()
+
+
+async def parsed(schemas: Sequence[Schema], fetch: FetchVersion) -> Sequence[Parsed]:
+    """Schemas, read with all that they lean on.
+
+    Raises:
+        InvalidSchema: If one is beyond our understanding, or leans on what is not there.
+    """
+    known = await _referenced(schemas, fetch)
+    return [parse_schema(schema, known.__getitem__) for schema in schemas]
 
 
 async def _referenced(schemas: Iterable[Schema], fetch: FetchVersion) -> Mapping[Reference, Schema]:
