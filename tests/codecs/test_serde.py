@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from pydantic import Field
 
+from eventhub.codecs import wire
 from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.number import Number
 from eventhub.codecs.serde import SchemaUnresolved, Serde
@@ -39,6 +40,12 @@ class OrderRejected(Event, topic="results", subject=SubjectName.TOPIC_RECORD):
 
     order_id: str
     reason: str
+
+
+class Numbered(Event, topic="numbered", format=Format.PROTOBUF):
+    """An event in Protobuf."""
+
+    id: Annotated[str, Number(1)]
 
 
 class Registry:
@@ -450,6 +457,34 @@ async def test_a_record_of_a_format_without_a_codec_is_an_error_of_the_record() 
 
     with pytest.raises(DecodeError, match="schema is PROTOBUF, for which there is no codec"):
         await reader.resolve(record(b"\x00\x00\x00\x00\x01\x00"))
+
+
+async def test_a_record_in_a_format_that_its_class_has_no_place_in_is_an_error_of_the_record() -> None:
+    """Another event of the hub is Protobuf, so there is a codec; this one has no numbers for its fields."""
+    registry = Registry()
+    serde = await prepared(registry, OrderCreated, Numbered)
+    text = Schema('syntax = "proto3"; message OrderCreated {}', SchemaType.PROTOBUF)
+    registered = await registry.register("others-value", text)
+    foreign = record(wire.prefix(registered.id) + b"\x00")
+    reader = serde.reader([OrderCreated])
+    await reader.resolve(foreign)
+
+    with pytest.raises(DecodeError, match="has no number"):
+        reader.decode(foreign)
+
+
+async def test_an_avro_record_for_a_class_that_only_json_can_hold_is_an_error_of_the_record() -> None:
+    """Anything at all has no place in Avro."""
+
+    class Free(Event, topic="free", format=Format.JSON_SCHEMA):
+        content: Any
+
+    registry = Registry()
+    await registry.register("others-value", avro("Free", content="string"))
+    reader = Serde(registry, auto_register=True).reader([Free])
+
+    with pytest.raises(DecodeError, match=r"Free\.content: Any has no place"):
+        await reader.resolve(record(b"\x00\x00\x00\x00\x01\x02a", "free"))
 
 
 async def test_a_topic_that_nobody_declared_is_an_error_and_no_silence() -> None:

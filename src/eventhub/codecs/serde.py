@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Decoded = Callable[[bytes, int], Event | None]
 
 _MAX_MESSAGES = 256  # decoders that one file has on one topic
+_UNREADABLE = (InvalidSchema, DeclarationError)  # the class may have no place in the format of its writer
 _MAX_DECODERS = 1000  # schemas a reader keeps; more come only from a registry full of garbage
 
 
@@ -284,7 +285,7 @@ class Reader:
                 decode = self._by_path(topic, codec, schema, version)
             else:
                 decode = self._decoder(codec, event, schema, version)
-        except InvalidSchema as error:
+        except _UNREADABLE as error:
             raise DecodeError(str(error)) from error
         for frame in frames:
             if len(self._decoders) >= _MAX_DECODERS:
@@ -301,7 +302,7 @@ class Reader:
         def decode(value: bytes, start: int) -> Event | None:
             try:
                 read = decoder(wire.read_indexes(value, start)[0])
-            except InvalidSchema as error:
+            except _UNREADABLE as error:
                 raise DecodeError(str(error)) from error
             return read(value, start)
 

@@ -10,8 +10,8 @@ from eventhub.codecs.avro.references import made_whole
 from eventhub.codecs.base import Codec
 from eventhub.codecs.formats import FORMATS
 from eventhub.codecs.upcast import ByVersion, Upcast, applies
-from eventhub.errors import InvalidSchema
-from eventhub.event import Event, Format
+from eventhub.errors import DeclarationError, InvalidSchema
+from eventhub.event import Event, Format, event_info
 from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.compatibility import Problem
 
@@ -37,12 +37,22 @@ def reading(
 
     The schema is to be whole.
     """
-    schema = version.schema
-    codec = codecs.get(FORMATS[schema.type])
+    codec = codecs.get(FORMATS[version.schema.type])
     if codec is None:
-        reason = f"{schema.type.value} was written, which nobody reads who declares no event in that format"
-        own = event.__event__.format.value
-        return Reading(version, problems=(Problem("FORMAT_NOT_READ", "", reason, own, schema.type.value),))
+        reason = f"{version.schema.type.value} was written, which only a process with an event in that format reads"
+        return Reading(version, problems=(_format_not_read(event, version, reason),))
+    try:
+        return _reading(event, version, codec, upcasts)
+    except DeclarationError as error:  # the class has no place in the format of its writer
+        return Reading(version, problems=(_format_not_read(event, version, str(error)),))
+
+
+def _format_not_read(event: type[Event], version: RegisteredSchema, reason: str) -> Problem:
+    return Problem("FORMAT_NOT_READ", "", reason, event_info(event).format.value, version.schema.type.value)
+
+
+def _reading(event: type[Event], version: RegisteredSchema, codec: Codec, upcasts: ByVersion) -> Reading:
+    schema = version.schema
     upcast = upcasts.get((event, version.version))
     if upcast is not None and applies(upcast, codec, schema):
         return Reading(version, upcast)
