@@ -6,6 +6,7 @@ import re
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import pytest
 from pydantic import AliasChoices, Field, create_model
@@ -68,6 +69,12 @@ CHANGES = {
     "`int` becomes `float`": Change(INT, FLOAT, {"quantity": 2}, {"quantity": 2.5}),
     "`float` becomes `int`": Change(FLOAT, INT, {"quantity": 2.5}, {"quantity": 2}),
     "`int` becomes `str`": Change(INT, TEXT, {"quantity": 2}, {"quantity": "two"}),
+    "`str` becomes `UUID`": Change(
+        order(ref=(str, ...)), order(ref=(UUID, ...)), {"ref": "o-1"}, {"ref": "01890a5d-ac96-774b-bcce-b302099a8057"}
+    ),
+    "a field gets a constraint, such as `max_length`": Change(
+        order(ref=(str, ...)), order(ref=(str, Field(max_length=2))), {"ref": "o-1"}, {"ref": "o1"}
+    ),
     "a field becomes optional": Change(INT, OPTIONAL, {"quantity": 2}, {"quantity": None}),
     "an optional field becomes required": Change(OPTIONAL, INT, {"quantity": None}, {"quantity": 2}),
     "add a symbol to an enum": Change(

@@ -1,4 +1,4 @@
-"""The command line: ``eventhub run``, ``registry``, ``outbox``, ``relay``, ``dead-letters``; one module a command."""
+"""The command line: ``eventhub run`` and the rest; one module a command."""
 
 import typer
 
@@ -7,6 +7,7 @@ from eventhub.cli.outbox import outbox
 from eventhub.cli.registry import registry
 from eventhub.cli.relay import relay
 from eventhub.cli.run import run
+from eventhub.cli.schemas import schemas
 
 app = typer.Typer(
     name="eventhub",
@@ -19,5 +20,6 @@ app.command()(registry)
 app.command()(relay)
 app.add_typer(outbox)
 app.add_typer(dead_letters)
+app.add_typer(schemas)
 
 __all__ = ["app"]
