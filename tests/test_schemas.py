@@ -231,7 +231,7 @@ async def test_json_schema_and_protobuf_are_checked_alike(registry: HttpSchemaRe
     fresh = await check(embedded_registry(), declarations(JsonNote, ProtoNote))
 
     assert [False, False] == [checked.compatible for checked in found]
-    assert {"/properties/text", "/Old"} == {
+    assert {"/properties/text", "/ProtoNote/1"} == {
         reading.problems[0].path for checked in found for reading in checked.readings or ()
     }
     assert [True, True] == [checked.compatible for checked in fresh]
