@@ -20,7 +20,8 @@ from eventhub.record import Record, TopicPartition
 from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap, encode_map
-from eventhub.runtime.partition import Partition
+from eventhub.runtime.offsets import Offsets
+from eventhub.runtime.partition import ALONE, Lane, Partition
 from eventhub.subscription import Ordering
 from eventhub.testing.waiting import until
 from tests.brokers.kafka.helpers import client_admin
@@ -232,6 +233,23 @@ async def test_what_was_given_up_is_not_committed_any_more() -> None:
         await consumer.stop()
 
     assert 0 == await shop.committed(shop.order, service)
+
+
+@pytest.mark.parametrize(
+    ("careful", "queued", "asked"), [(True, True, True), (False, True, False), (False, False, True)]
+)
+async def test_after_a_careful_stretch_a_partition_is_asked_once_nothing_queues_there(
+    careful: bool, queued: bool, asked: bool
+) -> None:
+    """Otherwise what comes would queue there too, and keys never get their lanes back."""
+    lanes = Lanes(ignore, concurrency=1, clock=SystemClock())
+    assignment = Assignment("group", {}, lanes, Options())
+    place = TopicPartition("orders", 0)
+    owned = assignment.partitions[place] = Partition(place, Ordering.KEY, Offsets(0), 0, careful=careful)
+    if queued:
+        owned.lanes[ALONE] = Lane(owned, ALONE, None, 0.0)
+
+    assert asked == (assignment.askable() == [place])
 
 
 async def ignore(_: Record, __: Partition) -> None:

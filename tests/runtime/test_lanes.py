@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
@@ -237,6 +238,57 @@ async def test_a_key_waits_for_a_handler_that_swallowed_its_cancellation(monkeyp
     assert ["old 0 starts", "cancellation swallowed", "old 0 ends", "new 0 starts", "new 0 ends"] == log
     assert 1 == made.stale
     assert 1 == new.offsets.committable
+
+
+async def test_a_careful_partition_waits_for_every_stubborn_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records share a lane, whatever keys its predecessor's handlers have."""
+    monkeypatch.setattr("eventhub.runtime.lanes.CANCEL_GRACE", 0.0)
+    gates, handled = [asyncio.Event(), asyncio.Event()], list[int]()
+
+    async def process(record: Record, own: Partition) -> None:
+        if own is old:
+            with suppress(asyncio.CancelledError):
+                await gates[record.offset].wait()
+            await gates[record.offset].wait()
+        handled.append(record.offset)
+
+    old, new, made = partition(), partition(), lanes(process)
+    new.careful = True
+    made.feed([(old, records("ab"))])
+    await until(lambda: made.running == 2)
+    await made.drain([old], grace=0.0)
+    made.adopt(new)
+    made.feed([(new, records("ccc")[2:])])
+    await until(lambda: made.in_flight == 3)
+    gates[1].set()
+    await until(lambda: made.in_flight == 2)
+    before = list(handled)
+    gates[0].set()
+    await settled(made)
+
+    assert [1] == before
+    assert [1, 0, 2] == handled
+
+
+async def test_order_survives_the_end_of_a_careful_stretch() -> None:
+    """What is fetched after it waits for what queued in it, although keys have lanes of their own again."""
+    handled: list[int] = []
+
+    async def process(record: Record, own: Partition) -> None:
+        own.careful = False
+        for _turn in range(10):
+            await checkpoint()
+        handled.append(record.offset)
+
+    owned, made = partition(), lanes(process)
+    owned.careful = True
+    made.feed([(owned, records("aba"))])
+    await until(lambda: made.in_flight == 3)
+    made.feed([(owned, records("abaab")[3:])])
+    await settled(made)
+
+    assert [0, 2, 3] == [offset for offset in handled if offset in {0, 2, 3}]
+    assert 5 == owned.offsets.committable
 
 
 async def test_what_a_handler_leaves_in_its_context_is_not_seen_by_the_next() -> None:

@@ -148,6 +148,7 @@ class Assignment:
             if not partition.draining
             and not partition.crowded
             and not partition.unreadable
+            and (partition.careful or not partition.one_by_one)  # keys get their lanes back once the one is empty
             and partition.position - partition.offsets.committable < span
         ]
 

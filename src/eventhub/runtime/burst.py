@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from eventhub.record import Record
-from eventhub.runtime.partition import Partition
+from eventhub.runtime.partition import ALONE, Partition
 from eventhub.subscription import Ordering
 
 Batch = tuple[Partition, Sequence[Record]]
@@ -18,9 +18,9 @@ Item = tuple[Partition, Record, Hashable]
 def items(batches: Iterable[Batch]) -> Iterator[Item]:
     """The records that are still to be handled, each with the key of its lane."""
     for partition, records in batches:
-        careful = partition.careful
-        by_key = partition.ordering is Ordering.KEY and not careful
-        by_record = partition.ordering is Ordering.NONE and not careful
+        alone = ALONE if partition.one_by_one else None
+        by_key = partition.ordering is Ordering.KEY and alone is None
+        by_record = partition.ordering is Ordering.NONE and alone is None
         resuming = partition.offsets.resuming
         for record in records:
             if partition.draining:
@@ -28,7 +28,7 @@ def items(batches: Iterable[Batch]) -> Iterator[Item]:
             if resuming and partition.offsets.was_finished(record.offset):
                 partition.offsets.passed(record.offset)
                 continue
-            yield partition, record, record.key if by_key else record.offset if by_record else None
+            yield partition, record, record.key if by_key else record.offset if by_record else alone
 
 
 def size(record: Record) -> int:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from eventhub.runtime.burst import items, size
 from eventhub.runtime.grace import still_running
-from eventhub.runtime.partition import Lane, Partition
+from eventhub.runtime.partition import Lane, Partition, outlived
 from eventhub.runtime.places import Places
 
 if TYPE_CHECKING:
@@ -174,10 +174,9 @@ class Lanes:
 
     def adopt(self, partition: Partition) -> None:
         """Let keys of a new partition wait for handlers of its predecessor that swallowed their cancellation."""
-        for lane in self.stubborn:
-            if lane.task is not None and lane.partition.topic_partition == partition.topic_partition:
-                heir = partition.lanes[lane.key] = Lane(partition, lane.key, None, self._clock.monotonic())
-                heir.task = self._spawn(self._succeed(heir, lane.task), heir)
+        for key, stubborn in outlived(partition, self.stubborn).items():
+            heir = partition.lanes[key] = Lane(partition, key, None, self._clock.monotonic())
+            heir.task = self._spawn(self._succeed(heir, stubborn), heir)
 
     async def stop(self) -> None:
         """End the leads and cancel whatever is left; every partition should be drained before."""
@@ -276,9 +275,9 @@ class Lanes:
         await self._process(record, lane.partition)
         await self._go_on(lane)
 
-    async def _succeed(self, lane: Lane, stubborn: asyncio.Task[None]) -> None:
-        """Wait for a handler of the same key that outlived its partition, then take up what queued meanwhile."""
-        await asyncio.wait([stubborn])
+    async def _succeed(self, lane: Lane, stubborn: Collection[asyncio.Task[None]]) -> None:
+        """Wait for handlers of the same key that outlived their partition, then take up what queued meanwhile."""
+        await asyncio.wait(stubborn)
         await self._take_place(lane)
         await self._go_on(lane)
 

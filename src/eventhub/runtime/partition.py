@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,14 @@ from eventhub.runtime.offset_map import encode_map
 from eventhub.subscription import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
     from eventhub.record import Record, TopicPartition
     from eventhub.runtime.offsets import Offsets
 
 
 CROWDED = METADATA_LIMIT * 3 // 4  # characters of metadata above which a partition gets no new records
+ALONE = "alone"  # the one lane of a careful partition; no record's key, which is bytes or nothing
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +61,17 @@ class Partition:
         """The topic that its records were written to at first."""
         return self.origin if self.origin is not None else self.topic_partition.topic
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether all records share a lane: while it is careful, and until what queued there is done."""
+        return self.careful or ALONE in self.lanes
+
+    def lane_key(self, record: Record) -> Hashable:
+        """The key of a record's lane; ``burst.items`` says the same for many."""
+        if self.one_by_one:
+            return ALONE
+        return {Ordering.KEY: record.key, Ordering.PARTITION: None, Ordering.NONE: record.offset}[self.ordering]
+
     def commit_due(self) -> OffsetAndMetadata | None:
         """What is to be committed now, or None if that is committed already."""
         done_beyond = self.offsets.map()
@@ -85,3 +97,13 @@ class Lane:
     """Whether it occupies one of the places to run."""
     parked: bool = False
     """Whether the record in hand rests until its next attempt."""
+
+
+def outlived(partition: Partition, stubborn: Iterable[Lane]) -> dict[Hashable, list[asyncio.Task[None]]]:
+    """What each key of a partition has to wait for: handlers of its predecessors that did not end when cancelled."""
+    waiting: dict[Hashable, list[asyncio.Task[None]]] = defaultdict(list)
+    for lane in stubborn:
+        same = lane.partition.topic_partition == partition.topic_partition
+        if same and lane.task is not None and lane.record is not None:
+            waiting[partition.lane_key(lane.record)].append(lane.task)
+    return waiting
