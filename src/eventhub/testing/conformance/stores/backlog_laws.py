@@ -168,6 +168,18 @@ class SharingLaws:
         assert [BUCKETS // 2, BUCKETS // 2] == [len(share) for share in shared]
         assert set(range(BUCKETS)) == set(alone)
 
+    async def test_two_relays_never_have_one_key_in_hand(self, store: Store[Any]) -> None:
+        """While one relay sends the first rows of its keys, the other is shown no later row of them."""
+        async with store.backlog() as one, store.backlog() as two:
+            shares = await _settled([one, two])
+            await fill(store, "abcdefgh" * 3)
+            first = await one.read(shares[0], 4)
+            second = await two.read(shares[1], 100)
+            rest = await one.read(shares[0], 100)
+
+        assert not {row.lane for row in first} & {row.lane for row in second}
+        assert 24 == len(second) + len(rest)
+
 
 async def _settled(relays: Sequence[Backlog]) -> list[set[int]]:
     """The shares once every relay has looked twice: the first gives back, the second takes."""
