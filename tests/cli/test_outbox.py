@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eventhub.cli import app
+from eventhub.integrations.postgres import PostgresStore
 from eventhub.outbox.sqlite import SqliteStore
 from eventhub.testing.conformance.stores.samples import fill, rows_of, values
 from tests.postgres import schema_of_its_own
@@ -122,6 +125,25 @@ def test_an_unknown_database_is_refused_without_its_password() -> None:
 
     assert "postgresql:// or sqlite:///" in shown
     assert "secret" not in shown
+
+
+@pytest.mark.postgres
+async def test_status_names_the_owners_in_postgres(tables: PostgresStore, postgres_url: str) -> None:
+    """Each relay stands there with machine, process and buckets; dead rows are retried and dropped by id."""
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    here = ("--dsn", postgres_url, "--schema", schema)
+    await fill(tables, "aab")
+    async with tables.backlog() as backlog:
+        rows = await backlog.read(await backlog.share(), 10)
+        await backlog.bury(rows[0], "too large")
+        shown = await asyncio.to_thread(said, "status", *here)
+    retried = await asyncio.to_thread(said, "retry", *here, str(rows[0].id))
+    dropped = await asyncio.to_thread(said, "drop", *here, str(rows[0].id))
+
+    assert f"owner    eventhub relay {socket.gethostname()}:{os.getpid()}: buckets 0, 1, 2" in shown
+    assert "dead     1 rows" in shown
+    assert "1 rows will be tried again" in retried
+    assert "0 rows are gone" in dropped
 
 
 @pytest.mark.postgres

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,18 +17,10 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from eventhub import Event, Hub
 from eventhub.errors import StoreError
-from eventhub.integrations.sqlalchemy import SqlAlchemyStore, SqlAlchemyTransaction, immediate
+from eventhub.integrations.sqlalchemy import SqlAlchemyStore, immediate
 from eventhub.outbox.sqlite import SqliteStore
 from eventhub.testing.conformance.stores.samples import Undone, fill, record, rows_of, values
-
-Block = list[Any]
-"""What a block does: a number publishes it, a pair of a block and whether it fails nests one."""
-
-blocks = st.recursive(
-    st.lists(st.integers(0, 9), max_size=3),
-    lambda inner: st.lists(st.integers(0, 9) | st.tuples(inner, st.booleans()), max_size=4),
-    max_leaves=12,
-)
+from tests.nestings import Block, blocks, kept, play
 
 
 @asynccontextmanager
@@ -49,31 +40,6 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlAlchemyStore]:
         yield store
 
 
-async def play(transaction: SqlAlchemyTransaction, block: Block) -> None:
-    """Do what a block says."""
-    for step in block:
-        if isinstance(step, int):
-            await transaction.defer([record(str(step))])
-            continue
-        inner, fails = step
-        with suppress(Undone):
-            async with transaction.connection.begin_nested():
-                await play(transaction, inner)
-                if fails:
-                    raise Undone
-
-
-def kept(block: Block) -> list[int]:
-    """What a block leaves, by the meaning of savepoints."""
-    left: list[int] = []
-    for step in block:
-        if isinstance(step, int):
-            left.append(step)
-        elif not step[1]:
-            left += kept(step[0])
-    return left
-
-
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(block=blocks, fails=st.booleans())
@@ -84,7 +50,7 @@ def test_any_nesting_publishes_what_is_left(block: Block, fails: bool) -> None:
         async with opened(folder / "store.sqlite3") as store:
             with suppress(Undone):
                 async with store.transaction() as transaction:
-                    await play(transaction, block)
+                    await play(transaction, block, transaction.connection.begin_nested)
                     if fails:
                         raise Undone
             return values(await rows_of(store))
@@ -100,7 +66,7 @@ async def test_a_buffer_that_is_cleared_at_any_rollback_is_caught(store: SqlAlch
     async with store.transaction() as transaction:
         session = transaction.connection.sync_session
         event.listen(session, "after_rollback", lambda session: session.info["eventhub.deferred"].clear())
-        await play(transaction, [1, ([2], True), 3])
+        await play(transaction, [1, ([2], True), 3], transaction.connection.begin_nested)
 
     assert [b"1", b"3"] != values(await rows_of(store))
 

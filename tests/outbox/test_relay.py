@@ -183,6 +183,40 @@ async def test_a_commit_wakes_the_relay() -> None:
     assert [[b"a"]] == sink.sends
 
 
+class Waiting(MemoryBacklog):
+    """A backlog whose waits end at once, and are noted."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        """Note nothing yet."""
+        super().__init__(store)
+        self.waits: list[float] = []
+
+    async def wait(self, timeout: float) -> None:
+        """Note how long the relay would wait."""
+        self.waits.append(timeout)
+        await super().wait(0.0)
+
+
+async def test_an_idle_relay_looks_less_and_less_often() -> None:
+    """The pause doubles from round to round, up to its limit, and is short again after a round that found rows."""
+    store, sink = MemoryStore(), Sink()
+    backlog = Waiting(store)
+    store._relays.append(backlog)
+    relay = Relay(store, sink, RelayOptions(busy_poll=0.005, idle_poll=0.25, tick=60.0))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay._serve(backlog))
+        await until(lambda: len(backlog.waits) >= 8)
+        idle = backlog.waits[:8]
+        await fill(store, "a")
+        await until(lambda: store.counters.relayed == 1)
+        after = len(backlog.waits)
+        await until(lambda: len(backlog.waits) > after + 1)
+        relay.stop()
+
+    assert [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == idle
+    assert 0.005 in backlog.waits[after - 1 :]
+
+
 class FullDisk(MemoryBacklog):
     """A backlog that takes no deletes while the disk is full."""
 

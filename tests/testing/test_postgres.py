@@ -68,6 +68,33 @@ def test_programs_on_the_path_come_first(tmp_path: Path) -> None:
     assert tmp_path == find_binaries({"PATH": str(tmp_path)})
 
 
+def test_the_newest_of_the_machine_comes_before_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian keeps a folder a version, off the PATH; what pip brought is the last resort."""
+    for version in ("9.6", "15", "17"):
+        program = tmp_path / "servers" / version / "bin" / "postgres"
+        program.parent.mkdir(parents=True)
+        program.touch()
+    carried = tmp_path / "site" / "some_wheel" / "pginstall" / "bin"
+    carried.mkdir(parents=True)
+    (carried / "initdb").touch()
+    (carried.parent.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    nothing = {"PATH": str(tmp_path)}
+
+    assert tmp_path / "servers/17/bin" == find_binaries(nothing, tmp_path / "servers", ["some_wheel"])
+    assert carried == find_binaries(nothing, tmp_path / "none", ["missing_wheel", "some_wheel"])
+
+
+@pytest.mark.postgres
+async def test_a_server_does_not_run_as_root(postgres_server: PostgresServer) -> None:
+    """Whoever runs the tests, its data belong to somebody else than root."""
+    connection = await asyncpg.connect(postgres_server.url)
+    data = Path(await connection.fetchval("SHOW data_directory"))
+    await connection.close()
+
+    assert 0 != data.stat().st_uid
+
+
 def test_without_any_server_nothing_is_found(tmp_path: Path) -> None:
     """Neither PATH nor the folder of servers nor a wheel has one."""
     assert find_binaries({"PATH": str(tmp_path)}, tmp_path, ()) is None
