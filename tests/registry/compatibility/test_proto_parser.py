@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,6 +138,24 @@ def test_descriptor_of_a_text_is_taken_by_googles_library(shop: ProtoFile) -> No
 def test_descriptor_is_read_as_its_text(shop: ProtoFile) -> None:
     """A file says the same as text and as descriptor."""
     assert shop == parse_protobuf(write_descriptor(shop, "shop.proto"), {"line.proto": _LINE})
+
+
+def test_what_is_optional_says_so_in_a_descriptor(shop: ProtoFile) -> None:
+    """In proto3 it is what tells zero from nothing, and a oneof of its own; in proto2 every field does."""
+    order = FileDescriptorProto.FromString(base64.b64decode(write_descriptor(shop, "shop.proto"))).message_type[0]
+    old = FileDescriptorProto.FromString(
+        base64.b64decode(write_descriptor(replace(shop, syntax="proto2"), "old.proto"))
+    ).message_type[0]
+    [count] = [field for field in order.field if field.proto3_optional]
+    again = parse_protobuf(write_descriptor(shop, "shop.proto"), {"line.proto": _LINE})
+
+    assert ("count", "_count") == (count.name, order.oneof_decl[count.oneof_index].name)
+    assert ["payment", "_count"] == [oneof.name for oneof in order.oneof_decl]
+    assert (["payment"], []) == (
+        [oneof.name for oneof in old.oneof_decl],
+        [field.name for field in old.field if field.proto3_optional],
+    )
+    assert ["count"] == [field.name for field in again.messages[0].fields if field.is_optional]
 
 
 @pytest.mark.parametrize("module", [descriptor_pb2, api_pb2, type_pb2, struct_pb2, timestamp_pb2])

@@ -22,6 +22,8 @@ _VARINT_BYTES = 10
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 """The lengths of values by their wire type; no other type is in use."""
 _ONEOF_INDEX = 9
+_ALONE = 17
+"""The number of ``proto3_optional``: such a field is in a oneof that nobody wrote."""
 
 Part = tuple[int, bytes | int]
 """A field of a message on the wire: its number, and its value."""
@@ -73,7 +75,7 @@ def _message(block: bytes, depth: int) -> Message:
 def _field(block: bytes, oneofs: list[str]) -> Field:
     parts = list(_parts(block))
     given = dict(parts)
-    in_oneof = _ONEOF_INDEX in given and not given.get(17)  # 17 is proto3_optional, whose oneof nobody wrote
+    in_oneof = _ONEOF_INDEX in given and not given.get(_ALONE)
     return Field(
         _text(parts, 1),
         _number(parts, 3),
@@ -81,7 +83,7 @@ def _field(block: bytes, oneofs: list[str]) -> Field:
         SCALARS[_number(parts, 5) - 1] if _number(parts, 5) else "message",
         _text(parts, 6),
         oneofs[_number(parts, _ONEOF_INDEX)] if in_oneof else "",
-        bool(given.get(17)),
+        bool(given.get(_ALONE)),
     )
 
 
@@ -155,19 +157,22 @@ def write_descriptor(file: ProtoFile, name: str) -> str:
     parts = [(1, name), (2, file.package)]
     parts += [(3, path) for path in file.imports]
     data = _written(parts)
-    data += _written((4, _write_message(message, file.package)) for message in file.messages)
+    tells_zero = file.syntax == "proto3"
+    data += _written((4, _write_message(message, file.package, tells_zero=tells_zero)) for message in file.messages)
     data += _written((5, _write_enum(enum)) for enum in file.enums)
     data += _written([(12, file.syntax)] if file.syntax != "proto2" else [])
     return base64.b64encode(data).decode()
 
 
-def _write_message(message: Message, scope: str) -> bytes:
+def _write_message(message: Message, scope: str, *, tells_zero: bool) -> bytes:
+    """A message; where only ``optional`` tells zero from nothing, such a field is a oneof of its own."""
     full = f"{scope}.{message.name}" if scope else message.name
-    oneofs = list(dict.fromkeys(field.oneof for field in message.fields if field.oneof))
+    alone = [f"_{field.name}" for field in message.fields if tells_zero and field.is_optional]
+    oneofs = [*dict.fromkeys(field.oneof for field in message.fields if field.oneof), *alone]
     maps = [field for field in message.fields if field.type == "map"]
     data = _written([(1, message.name)])
     data += _written((2, _write_field(field, full, oneofs)) for field in message.fields)
-    data += _written((3, _write_message(each, full)) for each in message.messages)
+    data += _written((3, _write_message(each, full, tells_zero=tells_zero)) for each in message.messages)
     data += _written((3, _write_entry(field)) for field in maps)
     data += _written((4, _write_enum(enum)) for enum in message.enums)
     return data + _written((8, _written([(1, oneof)])) for oneof in oneofs)
@@ -182,7 +187,8 @@ def _write_field(field: Field, scope: str, oneofs: list[str]) -> bytes:
         (5, SCALARS.index(type_) + 1),
     ]
     parts += [(6, f".{named.removeprefix('.')}")] if named else []
-    parts += [(9, oneofs.index(field.oneof))] if field.oneof else []
+    parts += [(_ONEOF_INDEX, oneofs.index(field.oneof))] if field.oneof else []
+    parts += [(_ONEOF_INDEX, oneofs.index(f"_{field.name}")), (_ALONE, 1)] if f"_{field.name}" in oneofs else []
     return _written(parts)
 
 
@@ -199,7 +205,7 @@ def _write_entry(field: Field) -> bytes:
         Field("value", 2, "", value if plain else "message", "" if plain else value),
     )
     options = _written([(7, 1)])
-    return _write_message(Message(_entry_name(field), fields), "") + _written([(7, options)])
+    return _write_message(Message(_entry_name(field), fields), "", tells_zero=False) + _written([(7, options)])
 
 
 def _write_enum(enum: Enum) -> bytes:
