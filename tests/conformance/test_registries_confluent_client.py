@@ -18,9 +18,7 @@ from confluent_kafka.schema_registry import (
     SchemaReference,
     SchemaRegistryClient,
     ServerConfig,
-    header_schema_id_serializer,
 )
-from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
@@ -30,11 +28,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from pydantic import Field
 
-from eventhub.codecs.serde import Serde
-from eventhub.event import Event
-from eventhub.record import Record
 from eventhub.registry.base import Schema as SchemaOfOurs
 from eventhub.registry.base import SchemaType
 from eventhub.registry.client import HttpSchemaRegistry
@@ -175,51 +169,7 @@ async def test_references_and_metadata_are_kept(client: SchemaRegistryClient) ->
 # --- serializers ------------------------------------------------------------------------------------------------------
 
 
-class OrderCreated(Event, topic="orders", key="id"):
-    """An order, as eventhub declares it."""
-
-    id: str
-    quantity: int
-    tags: dict[str, str] = Field(default_factory=dict)
-
-
-_EVENT = OrderCreated(id="o-1", quantity=2, tags={"a": "ä"})
-_VALUES = {"id": "o-1", "quantity": 2, "tags": {"a": "ä"}}
 _CONTEXT = SerializationContext("orders", MessageField.VALUE, [])
-
-
-@pytest.fixture
-async def serde(server: Server) -> AsyncIterator[Serde]:
-    """Eventhub's codecs on the same registry."""
-    registry = HttpSchemaRegistry(server.url.replace("//", "//ada:p%2Fw@"))
-    serde = Serde(registry, auto_register=True)
-    await serde.prepare(writes=[OrderCreated])
-    yield serde
-    await registry.stop()
-
-
-async def test_confluent_reads_what_eventhub_writes(client: SchemaRegistryClient, serde: Serde) -> None:
-    """Framed Avro of an event is what Confluent's deserializer expects."""
-    read = await call(AvroDeserializer(client), serde.encode(_EVENT), _CONTEXT)
-
-    assert _VALUES == read
-
-
-@pytest.mark.parametrize("in_header", [False, True])
-async def test_eventhub_reads_what_confluent_writes(
-    client: SchemaRegistryClient, serde: Serde, in_header: bool
-) -> None:
-    """Confluent's serializer finds the registered schema, and eventhub reads them, id before or beside."""
-    latest = await call(client.get_latest_version, "orders-value")
-    conf = {"schema.id.serializer": header_schema_id_serializer} if in_header else {}
-    context = SerializationContext("orders", MessageField.VALUE, [])
-    written = await call(AvroSerializer(client, latest.schema.schema_str, conf=conf), _VALUES, context)
-    record = Record("orders", 0, 0, 0.0, None, written, tuple(context.headers))  # type: ignore[arg-type]
-    reader = serde.reader([OrderCreated])
-    await reader.resolve(record)
-
-    assert in_header == bool(record.headers)
-    assert _EVENT == reader.decode(record)
 
 
 async def test_json_goes_there_and_back(client: SchemaRegistryClient) -> None:
