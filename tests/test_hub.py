@@ -19,6 +19,7 @@ from eventhub import (
     Hub,
     IncompatibleSchema,
     Middleware,
+    Options,
     RegistryError,
     Retry,
     Service,
@@ -442,6 +443,28 @@ async def test_a_hub_that_is_not_open_says_so() -> None:
     with pytest.raises(DeclarationError, match="a hub is entered once"):
         async with hub:
             pass
+
+
+@pytest.mark.parametrize(
+    ("client", "options", "advice"),
+    [
+        ({}, Options(drain_grace=25.0), "use at most 21, or raise the rebalance timeout"),
+        ({"rebalance_timeout_ms": 10_000}, Options(), "use at most 4, or raise"),
+        ({"rebalance_timeout_ms": 5_000}, Options(drain_grace=0.0), "lower commit_timeout, or raise"),
+    ],
+)
+def test_a_grace_that_outlasts_a_rebalance_is_refused(client: dict[str, Any], options: Options, advice: str) -> None:
+    """Somebody else would own the partitions while handlers still run; what fits is said."""
+    with pytest.raises(DeclarationError, match=advice):
+        Hub("kafka://localhost:9092", registry="http://localhost:8081", client=client, options=options)
+
+
+def test_what_a_broker_waits_for_bounds_the_grace() -> None:
+    """Also a broker of one's own says how long its rebalances wait."""
+    with pytest.raises(DeclarationError, match="use at most 1, or raise"):
+        Hub(MemoryBroker(rebalance_timeout=7.0), registry="embedded")
+
+    assert not Hub(MemoryBroker(rebalance_timeout=7.0), registry="embedded", options=Options(drain_grace=1.0)).health()
 
 
 class Unreachable(MemoryBroker):

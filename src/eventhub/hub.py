@@ -20,6 +20,7 @@ from eventhub.outbox.relay import Relay
 from eventhub.outbox.window import check_window
 from eventhub.outbox.writing import Outbox
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
+from eventhub.runtime.grace import check_grace
 from eventhub.runtime.health import Health
 from eventhub.runtime.options import Options
 from eventhub.runtime.publisher import Publisher
@@ -75,7 +76,7 @@ class Hub:
             options: Times and bounds of the runtime.
 
         Raises:
-            DeclarationError: If the addresses do not fit together.
+            DeclarationError: If the addresses do not fit together, or ``options`` do not fit the client's tuning.
         """
         local = isinstance(broker, str) and broker.startswith("memory://")
         embedded = registry == "embedded" or (registry is None and local)
@@ -90,6 +91,7 @@ class Hub:
             raise DeclarationError(msg)
         self.broker: Broker = _broker(broker, security, client, options.clock) if isinstance(broker, str) else broker
         """The broker; its ports are public."""
+        check_grace(options.drain_grace, options.commit_timeout, self.broker.rebalance_timeout)
         self.registry: SchemaRegistry = _registry("embedded" if registry is None else registry)
         """The Schema Registry."""
         self._source = source

@@ -13,7 +13,7 @@ import structlog
 from eventhub.errors import DeclarationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.probes import Probes
-from eventhub.runtime.lanes import CANCEL_GRACE
+from eventhub.runtime.grace import CANCEL_GRACE
 from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import suspended_at
 from eventhub.serving import serve

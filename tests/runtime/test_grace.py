@@ -2,9 +2,10 @@
 
 import asyncio
 
+import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub.runtime.grace import still_running
+from eventhub.runtime.grace import longest_grace, still_running
 
 
 async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
@@ -21,6 +22,16 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
         await checkpoint()
 
     assert before == asyncio.all_tasks()
+
+
+@pytest.mark.parametrize(
+    ("rebalance_timeout", "commit_timeout", "longest"), [(30.0, 5.0, 21.0), (10.0, 5.0, 4.0), (5.0, 5.0, -1.0)]
+)
+def test_the_longest_grace_leaves_time_for_cancelling_and_committing(
+    rebalance_timeout: float, commit_timeout: float, longest: float
+) -> None:
+    """At most 70 % of a rebalance, since a member hears of it late."""
+    assert longest == longest_grace(rebalance_timeout, commit_timeout)
 
 
 async def for_ever() -> None:

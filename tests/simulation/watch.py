@@ -35,6 +35,11 @@ class WatchedBroker:
         """The broker's administration."""
         return self._broker.admin
 
+    @property
+    def rebalance_timeout(self) -> float:
+        """Seconds that a rebalance waits."""
+        return self._broker.rebalance_timeout
+
     async def start(self) -> None:
         """Connect."""
         await self._broker.start()

@@ -239,6 +239,11 @@ class Broker(Protocol):
         """The broker's administration."""
         ...
 
+    @property
+    def rebalance_timeout(self) -> float:
+        """Seconds that a rebalance waits for a member to give up its partitions before others get them."""
+        ...
+
     async def start(self) -> None:
         """Connect to every address by itself and fail with the true cause.
 

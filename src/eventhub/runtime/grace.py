@@ -5,6 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from eventhub.errors import DeclarationError
+
+CANCEL_GRACE = 1.0  # seconds for a handler to end once cancelled; one that swallows it can no longer do harm
+SHARE = (
+    0.7  # of the rebalance timeout that handlers may use: a member hears of the rebalance late, and commits after it
+)
+
 
 async def still_running(
     tasks: Collection[asyncio.Task[None]], grace: float, hurried: asyncio.Event
@@ -18,3 +25,25 @@ async def still_running(
             for end in ends:
                 end.cancel()
     return [task for task in tasks if not task.done()]
+
+
+def longest_grace(rebalance_timeout: float, commit_timeout: float) -> float:
+    """The most seconds that handlers may go on in a rebalance, so that nobody else owns their partitions by then."""
+    return min(SHARE * rebalance_timeout, rebalance_timeout - CANCEL_GRACE - commit_timeout)
+
+
+def check_grace(drain_grace: float, commit_timeout: float, rebalance_timeout: float) -> None:
+    """Refuse a grace that outlasts the rebalance.
+
+    Raises:
+        DeclarationError: Naming the longest grace that fits.
+    """
+    longest = longest_grace(rebalance_timeout, commit_timeout)
+    if drain_grace > longest:
+        use = f"use at most {longest:g}, or raise" if longest >= 0 else "lower commit_timeout, or raise"
+        msg = (
+            f"drain_grace={drain_grace:g} and commit_timeout={commit_timeout:g} do not fit in a rebalance, which waits "
+            f"{rebalance_timeout:g} s before others get the partitions, whose handlers would still run: {use} the "
+            'rebalance timeout (for Kafka Hub(client={"rebalance_timeout_ms": ...}))'
+        )
+        raise DeclarationError(msg)

@@ -22,7 +22,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 from eventhub.runtime.burst import items, size
-from eventhub.runtime.grace import still_running
+from eventhub.runtime.grace import CANCEL_GRACE, still_running
 from eventhub.runtime.partition import Lane, Partition, outlived
 from eventhub.runtime.places import Places
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     Process = Callable[[Record, Partition], Awaitable[None]]
 
 BUDGET = 0.005  # seconds between two yields to the loop: the client's heartbeat and every timer run on it too
-CANCEL_GRACE = 1.0  # seconds for a handler to end once cancelled; one that swallows it can no longer do harm
 
 
 class Lanes:

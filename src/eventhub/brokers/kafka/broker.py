@@ -53,6 +53,12 @@ class KafkaBroker:
         """The cluster's administration."""
         return self._admin
 
+    @property
+    def rebalance_timeout(self) -> float:
+        """Seconds that a rebalance waits for a member to give up its partitions."""
+        milliseconds: int = self._options.consumer["rebalance_timeout_ms"]
+        return milliseconds / 1000
+
     async def start(self) -> None:
         """Connect to every address by itself, then to the cluster behind them.
 

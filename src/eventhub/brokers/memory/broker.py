@@ -57,6 +57,11 @@ class MemoryBroker:
         """The broker's administration."""
         return self._admin
 
+    @property
+    def rebalance_timeout(self) -> float:
+        """Seconds that a rebalance waits for a member to give up its partitions."""
+        return self._cluster.rebalance_timeout
+
     async def start(self) -> None:
         """Do nothing; the broker is always there."""
 
