@@ -26,6 +26,8 @@ pytestmark = pytest.mark.anyio
 
 _CONFIG = answer(200, {"compatibilityLevel": "BACKWARD"})
 _SCHEMA = Schema('"string"')
+_NO_SUBJECT = {"error_code": 40401, "message": "Subject 's' not found."}
+_NO_VERSION = {"error_code": 40402, "message": "Version 2 not found."}
 
 
 @pytest.fixture
@@ -69,10 +71,11 @@ async def test_old_answer_to_register_is_completed_by_a_look_up(client_of: Calla
     ("status", "body", "error", "retriable"),
     [
         (404, {"error_code": 40403, "message": "Schema not found"}, SchemaNotFound, True),
-        (404, None, SchemaNotFound, True),
-        (404, b"<html>", SchemaNotFound, True),
-        (422, {"error_code": 42201, "message": "Invalid schema"}, InvalidSchema, None),
-        (422, None, InvalidSchema, None),
+        (404, None, RegistryError, True),
+        (404, b"404 page not found", RegistryError, True),
+        (404, {"error_code": 404, "message": "HTTP 404 Not Found"}, RegistryError, True),
+        (422, {"error_code": 42201, "message": "Invalid schema"}, RegistryError, False),
+        (422, None, RegistryError, False),
         (422, {"error_code": 42205, "message": "read-only"}, RegistryError, False),
         (401, {"error_code": 401, "message": "Unauthorized"}, RegistryError, False),
         (403, None, RegistryError, False),
@@ -99,6 +102,42 @@ async def test_answer_is_judged_by_status_and_code(
     assert error is type(raised.value)
     assert retriable == getattr(raised.value, "retriable", None)
     assert "http://registry/schemas/ids/1" in str(raised.value)
+
+
+@pytest.mark.parametrize("code", [42201, None])
+async def test_only_a_schema_that_is_sent_can_be_invalid(code: int | None) -> None:
+    """One that is asked for is on topics already: whatever a server says of it, no record is to blame."""
+    registry = _canned(422, None if code is None else {"error_code": code, "message": "Invalid schema"})
+    with pytest.raises(InvalidSchema):
+        await registry.register("s", _SCHEMA)
+    with pytest.raises(RegistryError):
+        await registry.schema(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"error_code": 40403, "message": "Schema not found"}, SchemaNotFound),
+        (None, SchemaNotFound),
+        ({"error_code": 404, "message": "HTTP 404 Not Found"}, SchemaNotFound),
+        (b"default backend - 404", RegistryError),
+    ],
+)
+async def test_registry_without_guids_knows_no_guid(body: Any, error: type[Exception]) -> None:
+    """It has no such path, which it says in its own way; a page of a proxy is no answer."""
+    with pytest.raises(RegistryError) as raised:
+        await _canned(404, body).schema_by_guid("e3cfa3e5-8c08-aa5b-2333-8f7a452ad1d5")
+
+    assert error is type(raised.value)
+
+
+async def test_proxy_without_its_registry_is_not_taken_for_an_empty_one() -> None:
+    """Nothing would be checked against versions that are only out of sight."""
+    for call in ("versions", "version_numbers", "version", "lookup"):
+        with pytest.raises(RegistryError, match="what stands in front") as raised:
+            await getattr(_canned(404, b"<html>"), call)(*("s", _SCHEMA)[: 2 if call == "lookup" else 1])
+
+        assert RegistryError is type(raised.value)
 
 
 async def test_error_tells_what_the_server_said() -> None:
@@ -601,7 +640,7 @@ async def test_level_that_is_not_told(
 ) -> None:
     """Where no level is set it is BACKWARD; where it may not be read the explanation is an error."""
     version = answer(200, {"id": 1, "version": 1, "schema": '"int"'})
-    async with scripted(answer(404), answer(200, [1]), version, answer(config)) as script:
+    async with scripted(answer(404, _NO_SUBJECT), answer(200, [1]), version, answer(config)) as script:
         registry = client_of(script.url)
         if problems is None:
             with pytest.raises(RegistryError, match="lacks the right"):
@@ -613,7 +652,7 @@ async def test_level_that_is_not_told(
 async def test_version_that_goes_meanwhile_is_left_out(client_of: Callable[..., HttpSchemaRegistry]) -> None:
     """Between listing versions and reading them one may be deleted."""
     first = answer(200, {"id": 1, "version": 1, "schema": '"int"'})
-    async with scripted(answer(200, [1, 2]), first, answer(404)) as script:
+    async with scripted(answer(200, [1, 2]), first, answer(404, _NO_VERSION)) as script:
         versions = await client_of(script.url).versions("s")
 
     assert [1] == [version.version for version in versions]

@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
+import pytest
+
 from eventhub import Event, Hub, Options, RegistryError, Retry, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.registry.base import RegisteredSchema, Schema
-from eventhub.registry.client import embedded_registry
+from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
 from eventhub.registry.embedded.app import EmbeddedRegistry
 from eventhub.testing import running
 from eventhub.testing.waiting import until
 from tests.events import OrderCreated
+from tests.registry.scripted import canned
 from tests.runtime.storm import Hurried, StormyShop
 
 
@@ -105,6 +109,53 @@ async def test_while_the_registry_is_away_records_wait_and_known_schemas_are_rea
             hub.stop()
 
     assert ["known", "known too", "new"] == seen
+    assert [] == [*broker.records("orders.listener.dlt")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, None),
+        (503, None),
+        (429, None),
+        (401, None),
+        (403, None),
+        (302, None),
+        (404, None),
+        (404, b"default backend - 404"),
+        (422, {"error_code": 42201, "message": "Invalid schema"}),
+        (204, None),
+        (200, b"<html>login</html>"),
+        (200, {"schema": 7}),
+    ],
+)
+async def test_no_answer_of_a_broken_registry_gives_a_record_up(status: int, body: Any) -> None:
+    """Whatever it is, or stands in its place, says about a schema, but that it does not have it."""
+    seen: list[str] = []
+
+    @subscribe(OrderCreated, retry=Retry(attempts=1))
+    async def handle(order: OrderCreated) -> None:
+        seen.append(order.order_id)
+
+    app, broker, asked = EmbeddedRegistry(), MemoryBroker(), 0
+
+    async def front(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        broken = scope["path"].startswith("/schemas/ids/") and asked < 3
+        asked += broken
+        await (canned(status, body) if broken else app)(scope, receive, send)
+
+    registry = HttpSchemaRegistry("http://front", timeout=0.05, transport=httpx.ASGITransport(front))
+    options = Options(clock=Hurried(), schema_grace=0.0)
+    async with Hub(broker, registry=registry, provision=True, options=options) as hub, asyncio.TaskGroup() as tasks:
+        tasks.create_task(hub.serve(Service("listener", [handle])))
+        await until(lambda: hub.health()["listener"].ready if hub.health() else False)
+        async with Hub(broker, registry=embedded_registry(app), auto_register=True, provision=True) as writer:
+            await writer.publish(OrderCreated(order_id="o-1"))
+        await until(lambda: seen)
+        hub.stop()
+
+    assert 3 == asked
     assert [] == [*broker.records("orders.listener.dlt")]
 
 

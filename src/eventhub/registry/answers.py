@@ -65,6 +65,20 @@ class Answer:
         return self.status in {200, 201, 204}
 
     @property
+    def missing(self) -> bool:
+        """Whether the registry itself says that it does not have what was asked for.
+
+        A 404 without one of its codes comes from whatever stands in front of a registry that is being
+        replaced, or from a wrong path: it says nothing about any schema.
+        """
+        return self.status == 404 and self.code is not None and self.code // 100 == 404  # noqa: PLR2004
+
+    @property
+    def unrouted(self) -> bool:
+        """Whether a registry may have said that it has no such call: by an empty body, or the status as its code."""
+        return self.status == 404 and (not self.body or self.code == 404)  # noqa: PLR2004
+
+    @property
     def retriable(self) -> bool:
         """Whether the same request may succeed at once, here or at another address of the same registry.
 
@@ -74,15 +88,22 @@ class Answer:
         return self.status in RETRIABLE and not (self.status == 500 and self.code == 0)  # noqa: PLR2004
 
 
-def failure(answer: Answer) -> Exception:
-    """The error that an answer stands for; incompatibility is not among them, since it needs the subject."""
+def failure(answer: Answer, *, optional: bool = False) -> Exception:
+    """The error that an answer stands for; incompatibility is not among them, since it needs the subject.
+
+    Args:
+        answer: The answer.
+        optional: Whether a registry that has no such call does not have what was asked for either.
+    """
     said = f": {answer.message}" if answer.message else ""
-    text = f"schema registry answered {answer.status} to {answer.method} {answer.url}{said}{_hint(answer.status)}"
-    if answer.status == 404:  # noqa: PLR2004
+    hint = "" if answer.missing else _hint(answer.status)
+    text = f"schema registry answered {answer.status} to {answer.method} {answer.url}{said}{hint}"
+    if answer.missing or (optional and answer.unrouted):
         return SchemaNotFound(text, status=answer.status, code=answer.code, url=answer.url)
-    if answer.status == 422 and answer.code in {INVALID_SCHEMA, None}:  # noqa: PLR2004
+    if answer.status == 422 and answer.code in {INVALID_SCHEMA, None} and answer.method == "POST":  # noqa: PLR2004
         return InvalidSchema(text)
-    return RegistryError(text, retriable=answer.retriable, status=answer.status, code=answer.code, url=answer.url)
+    retriable = answer.retriable or answer.status == 404  # noqa: PLR2004
+    return RegistryError(text, retriable=retriable, status=answer.status, code=answer.code, url=answer.url)
 
 
 def _hint(status: int) -> str:
@@ -91,6 +112,8 @@ def _hint(status: int) -> str:
         return "; check user and password, or the token"
     if status == 403:  # noqa: PLR2004
         return "; the user lacks the right to do this"
+    if status == 404:  # noqa: PLR2004
+        return "; no Schema Registry says so of a schema: check the path in the address, and what stands in front"
     if 300 <= status < 400:  # noqa: PLR2004
         return "; redirects are not followed: give the final address"
     return ""

@@ -169,10 +169,11 @@ class HttpSchemaRegistry:
         """
         return await self._schemas.get(schema_id, lambda: self._schema(f"/schemas/ids/{schema_id}"))
 
-    async def _schema(self, path: str) -> Schema:
+    async def _schema(self, path: str, *, optional: bool = False) -> Schema:
+        """The schema at a path, which not every registry has if it is optional."""
         answer = await self._ask("GET", path)
         if not answer.succeeded:
-            raise failure(answer)
+            raise failure(answer, optional=optional)
         return schema_in(answer)
 
     async def schema_by_guid(self, guid: str) -> Schema:
@@ -182,7 +183,7 @@ class HttpSchemaRegistry:
             SchemaNotFound: If the registry does not know the guid (yet), or has none.
             RegistryError: If there is no proper answer in time.
         """
-        return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{part(guid)}"))
+        return await self._by_guid.get(guid, lambda: self._schema(f"/schemas/guids/{part(guid)}", optional=True))
 
     async def subjects(self, prefix: str = "", *, deleted: bool = False) -> Sequence[str]:
         """The subjects that begin so, in order; deleted ones only if asked for.
@@ -216,7 +217,7 @@ class HttpSchemaRegistry:
             RegistryError: If there is no proper answer in time.
         """
         answer = await self._ask("GET", f"/subjects/{part(subject)}/versions", query=_deleted(deleted))
-        if answer.status == 404:  # noqa: PLR2004
+        if answer.missing:
             return ()
         if not answer.succeeded:
             raise failure(answer)
