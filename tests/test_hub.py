@@ -27,11 +27,12 @@ from eventhub import (
     subscribe,
 )
 from eventhub.brokers.base import NewTopic
-from eventhub.brokers.memory import MemoryBroker
+from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.registry.client import embedded_registry
 from eventhub.registry.embedded.app import EmbeddedRegistry
 from eventhub.testing import running, until
 from tests.events import OrderConfirmed, OrderCreated, OrderRejected, StockReserved
+from tests.runtime.storm import Hurried, Network
 
 
 @subscribe(OrderCreated)
@@ -284,6 +285,36 @@ async def test_a_source_is_published_in_order_and_the_service_ends_with_it() -> 
         numbers = [cast("OrderCreated", reader.decode(record)).quantity for record in records]
 
     assert list(range(500)) == numbers
+
+
+async def test_a_source_is_not_resumed_beyond_its_window_while_nothing_is_confirmed() -> None:
+    """In an outage it waits with so many events; then it goes on, and all of them are published in order."""
+    network, yielded = Network(), 0
+
+    @produces(OrderCreated, window=10)
+    async def orders() -> AsyncIterator[OrderCreated]:
+        nonlocal yielded
+        while yielded < 50:
+            yielded += 1
+            yield OrderCreated(order_id="o-1", quantity=yielded)
+
+    network.lost = {Operation.SEND}
+    broker, options = MemoryBroker(faults=network), Options(clock=Hurried())
+    async with (
+        Hub(broker, registry="embedded", provision=True, options=options) as hub,
+        asyncio.TaskGroup() as tasks,
+    ):
+        serving = tasks.create_task(hub.serve(Service("order", [orders])))
+        await until(lambda: network.losses > 20)
+        waiting = yielded
+        network.lost = set()
+        await serving
+        reader = hub.reader([OrderCreated])
+        await reader.resolve(broker.records("orders")[0])
+        numbers = [cast("OrderCreated", reader.decode(record)).quantity for record in broker.records("orders")]
+
+    assert 10 == waiting
+    assert list(range(1, 51)) == numbers
 
 
 async def test_what_a_source_raises_ends_the_service_after_what_it_yielded_was_published() -> None:

@@ -25,6 +25,7 @@ _DEADLINE = 30  # seconds; only a hang reaches it
 
 PROGRAM = '''
 import asyncio
+import os
 import sys
 
 from eventhub import Event, Service, produces, run, subscribe
@@ -42,9 +43,9 @@ async def tick(context):
 
 @subscribe(Tick)
 async def hear(tick: Tick) -> None:
-    """Hear it until a line comes in."""
+    """Hear it until a line comes in, or for ever."""
     print("hearing", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
+    await (asyncio.Event().wait() if "ENDLESS" in os.environ else asyncio.to_thread(sys.stdin.readline))
 
 
 run(Service("listener", [tick, hear]))
@@ -128,6 +129,24 @@ async def test_not_ready_comes_first_when_a_process_is_stopped(tmp_path: Path) -
     assert ["it is stopping"] == told["problems"]
     assert 1 == told["detail"]["in_flight"]
     assert 0 == code
+
+
+async def test_a_second_signal_ends_what_the_first_one_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that never returns would have the whole grace; it is cancelled at once, and the exit code is 0."""
+    monkeypatch.setenv("ENDLESS", "yes")
+    async with started(tmp_path) as process:
+        await process.says("hearing")
+        process.process.send_signal(signal.SIGTERM)
+        await process.says("eventhub.stopping")
+        process.process.send_signal(signal.SIGTERM)
+        since = asyncio.get_running_loop().time()
+        code = await process.goes_on()
+        waited = asyncio.get_running_loop().time() - since
+
+    assert 0 == code, process.said
+    assert waited < 20  # the grace is 30 s
 
 
 async def test_probes_are_answered_before_anything_is_connected(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from eventhub import hub
-from eventhub.runtime import assignment, supervisor, worker
+from eventhub.runtime import assignment, recovery, supervisor, worker
 from tests.regressions.mutants import (
     CommitsOnePastTheEnd,
     CommitsTheLatest,
@@ -22,6 +22,7 @@ from tests.regressions.mutants import (
     ExpiresByTheDay,
     ForgetsToResume,
     ForgetsWhoStillRuns,
+    GivesUpUnknownSchemas,
     NotesPauses,
     NotesSuccess,
     NotesTheLatest,
@@ -79,6 +80,10 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "test_a_record_is_not_skipped_because_its_letter_was_not_taken": Defect(
         "Dapr, Kafka component", [(worker, "Recovery", DropsLetters)]
+    ),
+    "test_a_schema_that_is_late_is_waited_for_and_one_that_never_comes_is_not": Defect(
+        "Spring Kafka, ErrorHandlingDeserializer (Schema Registry #928)",
+        [(recovery, "Attempts", GivesUpUnknownSchemas)],
     ),
     "test_what_was_only_fetched_is_not_committed": Defect(
         "Parallel Consumer #826", [(assignment, "Partition", CommitsWhatItSaw)]

@@ -11,11 +11,12 @@ from anyio.lowlevel import checkpoint
 from eventhub.brokers.base import Consumer, OffsetAndMetadata, Outcome
 from eventhub.clock import Clock
 from eventhub.codecs.serde import SchemaUnresolved
-from eventhub.errors import BrokerError, CommitFailed, DecodeError
+from eventhub.errors import BrokerError, CommitFailed, DecodeError, SchemaNotFound
 from eventhub.event import Event
 from eventhub.outbox.base import Backlog, OutboxRow
 from eventhub.outbox.relay import Relay
 from eventhub.record import ProducerRecord, Record, TopicPartition
+from eventhub.retry import Fate, Retry
 from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.burst import Batch
@@ -177,6 +178,14 @@ class EndsAtPoison(Worker):
             except DecodeError as error:
                 raise BrokerError(str(error)) from error
         await super()._process(record, partition)
+
+
+class GivesUpUnknownSchemas(Attempts):
+    """Takes a schema that is not there for poison at once."""
+
+    def fate(self, retry: Retry, schema_grace: float) -> Fate:
+        """Fatal."""
+        return Fate.FATAL if isinstance(self.error, SchemaNotFound) else super().fate(retry, schema_grace)
 
 
 # -- commits --------------------------------------------------------------------------------------

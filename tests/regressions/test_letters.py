@@ -78,3 +78,29 @@ async def test_a_record_is_not_skipped_because_its_letter_was_not_taken(shop: Sh
     assert 0 == committed
     assert [("one", 0), ("one", 0), ("one", 1), ("two", 0)] == sorted(shop.tries)
     assert [2] == [letter.attempt for letter in shop.letters]
+
+
+async def test_a_schema_that_is_late_is_waited_for_and_one_that_never_comes_is_not(shop: Shop) -> None:
+    """Nothing is given up for a registry whose replica lags by half a minute; after one minute it is."""
+
+    @subscribe(Order)
+    async def handle(order: Order) -> None:
+        shop.note(order)
+
+    await shop.start(Service(GROUP, [handle]))
+    await shop.publish(Order(customer="a", number=0))
+    [whole] = shop.broker.records(ORDERS)
+    value = whole.value or b""
+    late, never = (value[:1] + number.to_bytes(4, "big") + value[5:] for number in (1001, 1002))
+    await shop.write(ProducerRecord(ORDERS, b"b", late))
+    await shop.pass_time(30.0)
+    shop.registry._schemas[1001] = shop.registry._schemas[int.from_bytes(value[1:5], "big")]
+    await shop.until(lambda: len(shop.tries) == 2)
+    await shop.write(ProducerRecord(ORDERS, b"c", never))
+    await shop.pass_time(55.0)
+    before = [*shop.letters]
+    await shop.until(lambda: shop.letters)
+
+    assert [] == before
+    assert [("decode", b"c")] == [(letter.stage, letter.record.key) for letter in shop.letters]
+    assert 2 == len(shop.tries)

@@ -61,7 +61,7 @@ async def test_what_was_taken_away_no_longer_counts_as_unfinished(shop: Shop) ->
 async def test_a_partition_that_comes_back_before_its_key_was_due_is_read_on(shop: Shop) -> None:
     """It was held up by that key alone, left for another process, and is not held up any more."""
 
-    @subscribe(Order, retry=Retry(waits=(60.0, 60.0)))
+    @subscribe(Order, retry=Retry(waits=(600.0, 600.0)))
     async def handle(order: Order) -> None:
         if shop.note(order) < 3 and order.number == 0:
             raise OSError

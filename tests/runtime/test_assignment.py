@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from structlog.testing import capture_logs
 
 from eventhub import Options, Service, Start, subscribe
-from eventhub.brokers.base import Broker, OffsetAndMetadata, OffsetRange, RebalanceListener
+from eventhub.brokers.base import Broker, NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.clock import SystemClock
@@ -93,6 +93,33 @@ async def test_a_partition_that_is_added_is_read_in_full_by_whoever_gets_it(kafk
 
     assert {0, 1} == {place.partition for place in written}
     assert list(range(len(orders))) == sorted(seen)
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+async def test_a_topic_that_is_made_again_is_handled_from_its_beginning(kafka_url: str) -> None:
+    """Although the new one is longer than what was committed of the old one; the same service goes on."""
+    shop, seen = Shop(lambda: KafkaBroker(kafka_url, client={"metadata_max_age_ms": 500})), list[int]()
+    service, options = listener(shop, seen), Options(commit_interval=0.1, partitions=1)
+    topic, orders = shop.order.__event__.topic, shop.orders("a" * 12)
+    async with shop.serving(service, options=options) as hub:
+        await hub.publish_many(orders[:4])
+        await until(lambda: len(seen) == 4)
+        while await shop.committed(shop.order, service) < 4:
+            await checkpoint()
+        async with client_admin(KafkaBroker(kafka_url)) as admin:
+            await admin.delete_topics([topic])
+            while topic in await hub.broker.admin.topics():
+                await checkpoint()
+        await hub.broker.admin.create_topics([NewTopic(topic)])
+        async with shop.hub() as writer:
+            written = await writer.publish_many(orders[4:])
+        await until(lambda: len(seen) == 12, timeout=30)
+        rebuilt = hub.supervisors[0].counters.rebuilt
+
+    assert list(range(8)) == [place.offset for place in written]
+    assert list(range(12)) == seen
+    assert 0 == rebuilt
 
 
 async def test_a_position_that_retention_deleted_is_taken_up_at_the_next_record(shop: Shop) -> None:

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
+from pydantic import Field
 
 from eventhub import Event, Hub, Options, RegistryError, Retry, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.registry.base import RegisteredSchema, Schema
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
 from eventhub.registry.embedded.app import EmbeddedRegistry
+from eventhub.runtime.dead_letter import read_dead_letter
 from eventhub.testing import running
 from eventhub.testing.waiting import until
 from tests.events import OrderCreated
@@ -157,6 +159,42 @@ async def test_no_answer_of_a_broken_registry_gives_a_record_up(status: int, bod
 
     assert 3 == asked
     assert [] == [*broker.records("orders.listener.dlt")]
+
+
+async def test_values_that_the_readers_class_refuses_are_given_up_at_once() -> None:
+    """The schema takes them, the class does not; the letter says so without them, and the next record is handled."""
+    seen: list[int] = []
+
+    class Order(Event, topic="orders", name="Order"):
+        """As a careless service writes it."""
+
+        quantity: int
+
+    class CarefulOrder(Event, topic="orders", name="Order"):
+        """As the service reads it."""
+
+        quantity: Annotated[int, Field(gt=0)]
+
+    @subscribe(CarefulOrder)
+    async def handle(order: CarefulOrder) -> None:
+        seen.append(order.quantity)
+
+    service = Service("listener", [handle])
+    app, broker = EmbeddedRegistry(), MemoryBroker()
+    async with (
+        Hub(broker, registry=embedded_registry(app), auto_register=True, provision=True) as writer,
+        Hub(broker, registry=embedded_registry(app), provision=True) as hub,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await writer.publish_many([Order(quantity=-4711), Order(quantity=1)])
+        tasks.create_task(hub.serve(service))
+        await until(lambda: seen and broker.records("orders.listener.dlt"))
+        hub.stop()
+    [letter] = [read_dead_letter(record) for record in broker.records("orders.listener.dlt")]
+
+    assert [1] == seen
+    assert ("validate", 1) == (letter.stage, letter.attempt)
+    assert "4711" not in f"{letter.error_message} {letter.error_stack}"
 
 
 class Evil(Exception):

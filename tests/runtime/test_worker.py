@@ -296,6 +296,75 @@ async def test_what_a_handler_makes_of_our_cancellation_is_not_held_against_its_
     assert [] == await shop.letters(shop.order, service)
 
 
+async def test_whoever_is_hurried_cancels_at_once_and_commits_what_is_finished(shop: Shop) -> None:
+    """The grace would be a minute; the next process handles what was cut off, and nothing else."""
+    stuck, seen = asyncio.Event(), []
+
+    @subscribe(shop.order)
+    async def handle(order: Any) -> None:
+        if order.number == 0 and not stuck.is_set():
+            stuck.set()
+            await asyncio.Event().wait()
+        seen.append(order.number)
+
+    service = Service(shop.name("hurried"), [handle])
+    async with shop.serving(service, options=Options(stop_grace=60.0)) as hub:
+        await hub.publish_many(shop.orders("abcd"))
+        await until(lambda: len(seen) == 3)
+        hub.stop()
+        hub.hurry()
+        since = asyncio.get_running_loop().time()
+    waited = asyncio.get_running_loop().time() - since
+    async with shop.serving(service):
+        await until(lambda: len(seen) == 4)
+
+    assert waited < 50
+    assert [1, 2, 3, 0] == [*sorted(seen[:3]), *seen[3:]]
+
+
+async def test_several_events_of_one_call_are_published_in_the_order_returned(shop: Shop) -> None:
+    """Those of one key stand in that order on their topic, whatever else is returned at the same time."""
+    Order, Receipt = shop.order, shop.receipt  # noqa: N806 - classes
+
+    @subscribe(Order)
+    async def split(order: Any) -> list[Receipt]:  # type: ignore[valid-type]
+        return [Receipt(customer=order.customer, number=10 * order.number + part) for part in range(10)]
+
+    service = Service(shop.name("splitter"), [split])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("aaa"))
+        await until(lambda: hub.supervisors[0].counters.published == 30)
+        reader, records = hub.reader([Receipt]), await shop.records(Receipt.__event__.topic)
+        await reader.resolve(records[0])
+        numbers = [reader.decode(record).number for record in records]  # type: ignore[union-attr]
+
+    assert list(range(30)) == numbers
+
+
+async def test_while_too_many_keys_wait_nothing_is_fetched(shop: Shop) -> None:
+    """What comes meanwhile stays with the broker, and is handled once a key waits no more."""
+    seen: list[int] = []
+
+    @subscribe(shop.order, retry=Retry(waits=(0.5,)))
+    async def handle(order: Any) -> None:
+        seen.append(order.number)
+        if len(seen) == 1:
+            raise OSError
+
+    service = Service(shop.name("parked"), [handle])
+    async with shop.serving(service, options=Options(max_parked_keys=1, poll_timeout=0.01)) as hub:
+        orders = shop.orders("abc")
+        await hub.publish(orders[0])
+        [worker] = [supervisor.worker for supervisor in hub.supervisors]
+        assert worker is not None
+        await until(lambda: worker.lanes.parked_keys)
+        await hub.publish_many(orders[1:])
+        await until(lambda: len(seen) == 4)
+
+    assert [0, 0] == seen[:2]
+    assert [1, 2] == sorted(seen[2:])
+
+
 @pytest.mark.parametrize("limits", [Limits(100, max_in_flight=8), Limits(100, max_in_flight_bytes=1)])
 async def test_no_more_is_read_than_may_be_unfinished(shop: Shop, limits: Limits) -> None:
     """Handlers that hang leave the rest with the broker; the bytes are looked at between two polls."""
