@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from eventhub import Exhausted, Options, Ordering, Retry, Service, subscribe
+from eventhub import Event, Exhausted, Options, Ordering, Retry, Service, subscribe
 from eventhub.runtime.breaker import BreakerOptions
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
@@ -113,6 +113,31 @@ async def test_poison_of_several_keys_does_not_hold_up_what_can_be_handled(shop:
         await until(lambda: len(seen) == 50)
 
     assert 50 == len(seen)
+
+
+async def test_a_probe_may_be_a_record_whose_schema_was_never_met(shop: Shop) -> None:
+    """Its schema is fetched first; then it is handled and closes the breaker."""
+    seen: list[int] = []
+
+    class NewerOrder(Event, topic=shop.order.__event__.topic, key="customer", name="Order"):
+        customer: str
+        number: int = 0
+        note: str = ""
+
+    @subscribe(shop.order, retry=Retry(waits=(0.01,) * 6))
+    async def handle(order: Any) -> None:
+        if order.customer in "abc":
+            raise ConnectionError
+        seen.append(order.number)
+
+    service = Service(shop.name("probed"), [handle])
+    async with shop.serving(service, options=Options(breaker=SOON)) as hub, shop.hub() as newer:
+        await hub.publish_many(shop.orders("abc"))
+        await until(lambda: hub.supervisors[0].worker and hub.supervisors[0].worker.gate.shut)
+        await newer.publish(NewerOrder(customer="d", number=3))
+        await until(lambda: seen)
+
+    assert [3] == seen
 
 
 async def test_errors_that_are_fatal_by_declaration_say_nothing_of_an_outage(shop: Shop) -> None:

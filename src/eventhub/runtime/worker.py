@@ -259,12 +259,12 @@ class Worker:
         attempts: Attempts | None = None
         while True:
             try:
-                if self.gate.shut:
-                    await self.gate.enter(failed_before=attempts is not None)
                 original = record if partition.origin is None else restored(record, partition.origin)
                 event = self._decode(original)
                 if event is None:
                     return
+                if self.gate.shut:  # after decoding: a probe that has yet to fetch its schema would wait for itself
+                    await self.gate.enter(failed_before=attempts is not None)
                 plan = self._plans[type(event)]
                 returned = await self._call(plan, event, original, attempts)
                 if returned is not None:
@@ -282,7 +282,6 @@ class Worker:
         event = self._wiring.reader.decode(record) if record.value is not None else self._tombstone(record)
         if event is None:
             self.counters.unknown += record.value is not None
-            self.gate.left()
         return event
 
     def _tombstone(self, record: Record) -> Event | None:
