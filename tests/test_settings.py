@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from eventhub.errors import DeclarationError
-from eventhub.settings import Security, Settings, read_settings
+from eventhub.settings import Security, Settings, Token, read_settings
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +35,35 @@ def test_plain_credentials_over_an_open_connection_are_refused_unless_said_aloud
         Security(username="u", mechanism="PLAIN")
 
     assert not Security(username="u", mechanism="PLAIN", allow_plaintext_credentials=True).encrypted
+
+
+async def fetch_token() -> Token:
+    """What ``EVENTHUB_TOKENS`` names below."""
+    return Token("hush", 0.0)
+
+
+def test_tokens_over_an_open_connection_are_refused_unless_said_aloud() -> None:
+    """As for a readable password; and nobody has both a user and tokens."""
+    with pytest.raises(DeclarationError, match="allow_plaintext_credentials"):
+        Security(tokens=fetch_token)
+    with pytest.raises(DeclarationError, match="not both"):
+        Security(tokens=fetch_token, tls=True, username="u")
+
+    assert not Security(tokens=fetch_token, allow_plaintext_credentials=True).encrypted
+
+
+def test_a_function_that_fetches_tokens_is_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its module and its name; a name without anything behind it is refused."""
+    monkeypatch.setenv("EVENTHUB_TLS", "true")
+    monkeypatch.setenv("EVENTHUB_TOKENS", "tests.test_settings:fetch_token")
+    found = read_settings().security.tokens
+    monkeypatch.setenv("EVENTHUB_TOKENS", "tests.test_settings:nothing")
+    with pytest.raises(DeclarationError, match="EVENTHUB_TOKENS"):
+        read_settings()
+
+    assert found is not None
+    assert fetch_token.__qualname__ == getattr(found, "__qualname__", None)
+    assert "hush" not in repr(Token("hush", 0.0))
 
 
 @pytest.mark.parametrize("seconds", ["2.9", "36"])

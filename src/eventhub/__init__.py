@@ -22,7 +22,7 @@ from eventhub.retry import Exhausted, Retry
 from eventhub.run import run
 from eventhub.runtime.options import Options, Start
 from eventhub.service import Limits, Service
-from eventhub.settings import Security, Settings
+from eventhub.settings import Security, Settings, Token
 from eventhub.source import SourceContext, produces
 from eventhub.subscription import Ordering, subscribe, subscribe_batch
 
@@ -58,6 +58,7 @@ __all__ = [
     "Stamp",
     "Start",
     "SubjectName",
+    "Token",
     "Tombstone",
     "produces",
     "run",

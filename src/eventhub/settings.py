@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ImportString, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventhub.errors import DeclarationError
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of SASL OAUTHBEARER, as its issuer gives it."""
+
+    value: str = field(repr=False)
+    """What is shown to the broker; it is in no representation."""
+    expires_at: float
+    """When it is worth nothing any more, in seconds since the epoch."""
+
+
+TokenProvider = Callable[[], Awaitable[Token]]
+"""Fetches a token from whoever issues them; called again well before that expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +38,9 @@ class Security:
     password: SecretStr = field(default=SecretStr(""))
     """The SASL password."""
     mechanism: Mechanism = "SCRAM-SHA-512"
-    """The SASL mechanism."""
+    """The SASL mechanism of the user."""
+    tokens: TokenProvider | None = None
+    """Where tokens for SASL OAUTHBEARER come from, instead of a user with a password; None for no tokens."""
     tls: bool = False
     """Whether the connection is encrypted; implied by any of the files."""
     ca_file: Path | None = None
@@ -33,7 +50,7 @@ class Security:
     key_file: Path | None = None
     """The key of the client's certificate as PEM, or None if it stands in the same file."""
     allow_plaintext_credentials: bool = False
-    """Whether a password may be sent with SASL PLAIN over a connection that is not encrypted."""
+    """Whether a password (PLAIN) or a token may be sent over a connection that is not encrypted."""
 
     def __post_init__(self) -> None:
         """Refuse to send a readable password over a readable connection."""
@@ -42,6 +59,15 @@ class Security:
                 "SASL PLAIN without TLS would send the password in the clear; "
                 "set tls=True, use SCRAM, or say allow_plaintext_credentials=True"
             )
+            raise DeclarationError(msg)
+        if self.tokens is not None and not self.encrypted and not self.allow_plaintext_credentials:
+            msg = (
+                "SASL OAUTHBEARER without TLS would send tokens in the clear; "
+                "set tls=True, or say allow_plaintext_credentials=True"
+            )
+            raise DeclarationError(msg)
+        if self.tokens is not None and self.username:
+            msg = "a connection has a user with a password or a provider of tokens, not both"
             raise DeclarationError(msg)
 
     @property
@@ -74,6 +100,8 @@ class Settings(BaseSettings):
     username: str | None = None
     password: SecretStr = SecretStr("")
     mechanism: Mechanism = "SCRAM-SHA-512"
+    tokens: ImportString[TokenProvider] | None = None
+    """The function that fetches tokens, as ``module:function``."""
     tls: bool = False
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -87,6 +115,7 @@ class Settings(BaseSettings):
             username=self.username,
             password=self.password,
             mechanism=self.mechanism,
+            tokens=self.tokens,
             tls=self.tls,
             ca_file=self.ca_file,
             cert_file=self.cert_file,

@@ -260,7 +260,7 @@ class Broker(Protocol):
         """What keeps a group from reading these topics, one sentence each; empty if nothing is found.
 
         Asked when nothing moves any longer, so over connections of its own: every address by itself, the topics, the
-        rights. Takes at most 10 s. What cannot be found out is told, not raised; nothing is created or changed.
+        rights. Takes at most 15 s. What cannot be found out is told, not raised; nothing is created or changed.
         """
         ...
 

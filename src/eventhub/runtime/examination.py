@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TICK = 1.0  # seconds between two looks at a group
-LIMIT = 15.0  # seconds: more than a broker may take, should one forget its own bound
+LIMIT = 20.0  # seconds: more than a broker may take, should one forget its own bound
 REPEAT = 30.0  # seconds between two warnings of what lasts
 NAMED = 5  # partitions: the others are counted
 

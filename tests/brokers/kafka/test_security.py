@@ -6,14 +6,20 @@ import ssl
 from pathlib import Path
 
 import pytest
+from aiokafka.abc import AbstractTokenProvider
 from pydantic import SecretStr
 
 from eventhub.brokers.kafka.security import connection_security
 from eventhub.errors import DeclarationError
-from eventhub.settings import Security
+from eventhub.settings import Security, Token
 from eventhub.testing.kafka.certificates import make_certificates
 
 PASSWORD = SecretStr("tea-and-biscuits")
+
+
+async def fetch_token() -> Token:
+    """Issue a token."""
+    return Token("tea", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +29,8 @@ PASSWORD = SecretStr("tea-and-biscuits")
         (Security(tls=True), "SSL"),
         (Security(username="clerk", password=PASSWORD), "SASL_PLAINTEXT"),
         (Security(username="clerk", password=PASSWORD, tls=True), "SASL_SSL"),
+        (Security(tokens=fetch_token, tls=True), "SASL_SSL"),
+        (Security(tokens=fetch_token, allow_plaintext_credentials=True), "SASL_PLAINTEXT"),
     ],
 )
 def test_protocol_follows_from_user_and_encryption(security: Security, protocol: str) -> None:
@@ -40,6 +48,14 @@ def test_a_user_is_handed_over_with_mechanism_and_password() -> None:
         "sasl_plain_username": "clerk",
         "sasl_plain_password": "tea-and-biscuits",
     } == arguments
+
+
+def test_tokens_are_handed_over_as_a_provider() -> None:
+    """The client takes no other mechanism with it."""
+    arguments = connection_security(Security(tokens=fetch_token, tls=True))
+
+    assert "OAUTHBEARER" == arguments["sasl_mechanism"]
+    assert isinstance(arguments["sasl_oauth_token_provider"], AbstractTokenProvider)
 
 
 def test_encryption_checks_certificate_and_name() -> None:

@@ -83,7 +83,7 @@ class KafkaBroker:
         await self._admin.stop()
 
     async def examine(self, group: str, topics: Sequence[str]) -> Sequence[str]:
-        """What keeps a group from reading these topics, one sentence each; takes at most 10 s."""
+        """What keeps a group from reading these topics, one sentence each; takes at most 15 s."""
         return await examine(self._options.addresses, self._options.admin, group, topics)
 
     def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> KafkaConsumer:

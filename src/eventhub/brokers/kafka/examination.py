@@ -35,7 +35,7 @@ _NOBODY = "eventhub-preflight"  # the id of no member; a heartbeat of it changes
 async def examine(
     addresses: Collection[Address], connection: Mapping[str, Any], group: str, topics: Collection[str]
 ) -> Sequence[str]:
-    """What is wrong, one sentence each; takes at most 10 s."""
+    """What is wrong, one sentence each; takes at most 10 s, and 5 s more if there are tokens."""
     protocol = connection["security_protocol"]
     failed = await failing(addresses, connection, STEP_TIMEOUT)
     found = [told(address, error, protocol) for address, error in failed.items()]

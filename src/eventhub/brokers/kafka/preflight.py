@@ -17,6 +17,7 @@ from aiokafka.conn import create_conn
 from aiokafka.protocol.metadata import MetadataRequest
 
 from eventhub.brokers.kafka.errors import FOREIGN, explain
+from eventhub.brokers.kafka.tokens import Tokens, TokenUnavailable
 from eventhub.errors import BrokerError
 
 ANSWER_TIMEOUT = 10.0
@@ -44,11 +45,23 @@ async def preflight(
 async def failing(
     addresses: Collection[Address], connection: Mapping[str, Any], timeout: float
 ) -> Mapping[Address, BaseException]:
-    """Try all addresses at once, each for so many seconds; returns the true causes of those that failed."""
+    """Try all addresses at once, each for so many seconds; returns the true causes of those that failed.
+
+    A token, if one is needed, is fetched before that.
+    """
+    tokens: Tokens | None = connection.get("sasl_oauth_token_provider")
+    if tokens is not None:
+        try:
+            await tokens.token()
+        except TokenUnavailable as unavailable:  # said before an address is blamed for it
+            return dict.fromkeys(addresses, unavailable)
     arguments = {name: value for name, value in connection.items() if name not in _NOT_OURS}
     async with asyncio.TaskGroup() as group:
         trials = {address: group.create_task(_try(address, arguments, timeout)) for address in addresses}
-    return {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
+    failures = {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
+    if tokens is not None and any(isinstance(error, client.SaslAuthenticationFailed) for error in failures.values()):
+        tokens.forget()  # nobody else looks at why a connection is refused
+    return failures
 
 
 async def _try(address: Address, arguments: Mapping[str, Any], timeout: float) -> BaseException | None:
@@ -57,9 +70,12 @@ async def _try(address: Address, arguments: Mapping[str, Any], timeout: float) -
             connection = await create_conn(*address, **arguments)
             try:
                 # A listener that wants a login answers the first question to anybody, and hangs up at the second.
-                await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
+                answer: Any = await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
             finally:
                 connection.close()
+        if not answer.brokers:  # RFC 7628 tells a refusal in an answer without an error, and the client goes on
+            refused: BaseException = client.SaslAuthenticationFailed("the broker does not take the token")
+            return refused
     except (*FOREIGN, UnicodeError) as error:  # the latter from names that no resolver takes
         return error
     return None
@@ -88,7 +104,8 @@ def _advice(error: BaseException, protocol: str) -> str:
 
 
 _ADVICE: Sequence[tuple[type[BaseException], str]] = (
-    (client.SaslAuthenticationFailed, "check the user name and the password"),
+    (client.SaslAuthenticationFailed, "check the user name and the password, or the token"),
+    (TokenUnavailable, "look into the function that fetches tokens"),
     (client.UnsupportedSaslMechanismError, "choose a mechanism that the broker has enabled"),
     (ssl.SSLCertVerificationError, "set ca_file to the authority that signed the broker's certificate"),
     (ConnectionRefusedError, "nothing listens there: is the broker up, and is the port right?"),

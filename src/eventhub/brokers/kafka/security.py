@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from eventhub.brokers.kafka.tokens import Tokens
 from eventhub.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ def connection_security(security: Security) -> Mapping[str, Any]:
         arguments["sasl_mechanism"] = security.mechanism
         arguments["sasl_plain_username"] = security.username
         arguments["sasl_plain_password"] = security.password.get_secret_value()
+    if security.tokens is not None:
+        arguments["sasl_mechanism"] = "OAUTHBEARER"
+        arguments["sasl_oauth_token_provider"] = Tokens(security.tokens)
     return arguments
 
 
 def _protocol(security: Security) -> str:
-    match bool(security.username), security.encrypted:
+    match bool(security.username) or security.tokens is not None, security.encrypted:
         case True, True:
             return "SASL_SSL"
         case True, False:

@@ -15,7 +15,7 @@ from eventhub.clock import Clock, SystemClock
 from eventhub.errors import BrokerError
 from eventhub.record import Record, TopicPartition
 
-_EXAMINE_TIMEOUT = 9.0  # seconds; the port allows 10
+_EXAMINE_TIMEOUT = 9.0  # seconds; the port allows 15
 
 
 class MemoryBroker:
