@@ -216,6 +216,34 @@ def test_values_that_a_field_does_not_take_are_a_mismatch() -> None:
     assert "12345" not in str(raised.value)
 
 
+class Measured(Event, topic="measured", format=Format.JSON_SCHEMA):
+    """An event with floats in every place."""
+
+    one: float = 0.0
+    many: list[dict[str, float | None]] = Field(default_factory=list)
+    note: str | None = None
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_a_float_that_json_cannot_say_is_a_mismatch(odd: float) -> None:
+    """Pydantic would write null, which no reader takes for a float."""
+    for event in (Measured(one=odd), Measured(many=[{"a": odd, "b": None}])):
+        with pytest.raises(SchemaMismatch, match="Measured: a float is infinite or no number, which JSON cannot say"):
+            written(event)
+
+
+def test_what_is_missing_beside_a_float_is_written() -> None:
+    """Null is what None is in JSON; and a class may ask for texts, which are read as floats again."""
+
+    class AsText(Measured, topic="measured"):
+        """The same with odd floats as texts."""
+
+        model_config = ConfigDict(ser_json_inf_nan="strings")
+
+    assert Measured(many=[{"b": None}]) == read(Measured, written(Measured(many=[{"b": None}])))
+    assert AsText(one=float("inf")) == read(AsText, written(AsText(one=float("inf"))))
+
+
 def test_an_event_without_a_field_is_a_mismatch() -> None:
     """Its reader would only find out later."""
     with pytest.raises(SchemaMismatch, match="Order: the value is missing: order_id"):

@@ -12,8 +12,9 @@ Names on the wire are the fields' names, or their aliases where the class says `
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -54,6 +55,8 @@ class JsonSchemaCodec:
             round_trip=True,  # without computed fields
             warnings="error",
         )
+        to_python = event.__pydantic_serializer__.to_python
+        loses_numbers = _holds_floats(event) and event.model_config.get("ser_json_inf_nan", "null") == "null"
 
         def encode(value: Event) -> bytes:
             if event.model_fields.keys() > value.__dict__.keys():
@@ -61,7 +64,11 @@ class JsonSchemaCodec:
                 msg = f"{event.__name__}: the value is missing: {missing}"
                 raise SchemaMismatch(msg)
             try:
-                return prefix + to_json(value)
+                written = to_json(value)
+                if loses_numbers and b"null" in written and not _is_finite(to_python(value)):
+                    msg = f"{event.__name__}: a float is infinite or no number, which JSON cannot say"
+                    raise SchemaMismatch(msg)
+                return prefix + written
             except (ValueError, AttributeError, RecursionError) as error:
                 odd = ", ".join(_ODD_FIELD.findall(str(error))) or "not said"  # the text itself holds values
                 msg = f"{event.__name__}: a value is none that its field takes, or nests too deeply; fields: {odd}"
@@ -104,6 +111,21 @@ class JsonSchemaCodec:
         by_hand = event.__dict__.get("__schema__")
         reader = _checked(event, by_hand).text if by_hand is not None else _text(_derived(event, is_closed=False))
         return problems(Schema(reader, SchemaType.JSON), schema)
+
+
+def _holds_floats(event: type[Event]) -> bool:
+    """Whether a value may hold floats, which pydantic writes as null where they are infinite or no number."""
+    core_schema = str(event.__pydantic_core_schema__)
+    return any(f"'type': '{kind}'" in core_schema for kind in ("float", "any"))
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether all floats in a value are numbers."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, (list, tuple, set, frozenset)) or all(map(_is_finite, value))
 
 
 def _not_json(error: BaseException | None) -> str | None:
