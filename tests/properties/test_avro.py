@@ -23,6 +23,7 @@ from eventhub.codecs.avro.types import parse
 from eventhub.codecs.base import Decode
 from eventhub.errors import DecodeError, SchemaMismatch
 from eventhub.event import Event
+from tests.properties.damage import mutated
 from tests.properties.random_events import integer, moment, random_event_class, text
 from tests.properties.random_schemas import plain, random_schema
 
@@ -150,23 +151,6 @@ def refusal(decode: Decode, value: bytes) -> str | None:
     except (DecodeError, SchemaMismatch) as error:
         return str(error)
     return None
-
-
-def mutated(random: Random, value: bytes) -> bytes:
-    """The bytes with some damage."""
-    changed = bytearray(value)
-    for _ in range(random.choice((1, 1, 1, 5))):
-        place = random.randrange(len(changed) + 1)
-        damage = random.randrange(4)
-        if damage == 0:
-            changed[place : place + 1] = random.randbytes(1)
-        elif damage == 1:
-            del changed[place : place + random.randrange(10)]
-        elif damage == 2:
-            changed[place:place] = changed[place : place + random.randrange(20)]
-        else:
-            changed[place:place] = random.choice((b"\xff" * 9 + b"\x01", b"\x80", b"\xfe\xff\xff\xff\x0f", b"\x01"))
-    return bytes(changed)
 
 
 def test_the_year_one_is_as_far_as_moments_go() -> None:

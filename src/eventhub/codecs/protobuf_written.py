@@ -18,7 +18,10 @@ from eventhub.registry.compatibility.proto_model import Enum, Field, Message, Pr
 from eventhub.registry.compatibility.proto_parser import parse_protobuf
 
 _INTEGERS = frozenset(
-    "int32 int64 uint32 uint64 sint32 sint64 fixed32 fixed64 sfixed32 sfixed64 bool".split()  # noqa: SIM905 - readable
+    {
+        *("int32", "int64", "uint32", "uint64", "sint32", "sint64", "bool"),
+        *("fixed32", "fixed64", "sfixed32", "sfixed64"),
+    }
 )
 _TEXTS = frozenset({"string", "bytes"})
 _READ_FROM = {
