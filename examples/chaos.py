@@ -8,13 +8,14 @@ import asyncio
 import random
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from eventhub import Hub
 from eventhub.integrations.postgres import connected
 from examples.evidence import Evidence, Survived
 from examples.postgres import new_schema
-from examples.processes import Child, addresses, children, ended, start, stop
+from examples.processes import STOP_TIMEOUT, Child, addresses, children, ended, start, stop
 from examples.scenario import TOPICS, Setup, follow, gather, prepare
 from examples.table import Screen
 from examples.watch import Watch, watching
@@ -110,10 +111,18 @@ async def run_chaos(setup: Setup, chaos: Chaos, dsn: str, broker: str, registry:
                     }
                     hostile = await follow(hub.broker, watch, screen, setup.orders)
                     over.set()
+                await _come_to_its_end(running["checkout"])
                 exit_codes = await stop(running)
             evidence = await gather(setup, hub.broker, watch, hostile, exit_codes)
     killed = {name: task.result() for name, task in enduring.items()}
     return replace(evidence, survived=await _survived(chaos, killed, databases))
+
+
+async def _come_to_its_end(child: Child) -> None:
+    """Let a program that ends by itself do so, and wait no longer than for one that is told to."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await child.process.wait()
 
 
 @dataclass(frozen=True, slots=True)
