@@ -13,12 +13,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import OffsetAndMetadata as ClientOffset
 from aiokafka import TopicPartition as ClientPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError
 
 from eventhub.brokers.base import OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka.admin import KafkaAdmin
+from eventhub.brokers.kafka.assignors import assignors
 from eventhub.brokers.kafka.batches import read_batches
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
@@ -95,7 +94,7 @@ class KafkaConsumer:
         """
         async with asyncio.timeout_at(deadline):
             await self._require_topics()
-            client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=_assignors())
+            client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=assignors())
             self._client = client
             await client.start()
         client.subscribe(self._topics, listener=_Rebalances(self))
@@ -370,15 +369,6 @@ class _Rebalances:
 
     async def on_partitions_assigned(self, assigned: AbstractSet[ClientPartition]) -> None:
         await self._consumer._assigned(assigned)  # noqa: SLF001
-
-
-def _assignors() -> tuple[type, type]:
-    """Sticky first; every member joins a group that still uses round robin, too.
-
-    The sticky assignor keeps its state on its class, so members in one process would overwrite each
-    other's: each gets a class of its own.
-    """
-    return type("StickyAssignor", (StickyPartitionAssignor,), {}), RoundRobinPartitionAssignor
 
 
 def _records(records: Sequence[Any]) -> list[Record]:
