@@ -118,6 +118,22 @@ async def test_one_poll_takes_its_share_from_each_partition(broker: KafkaBroker,
     assert [[5, 5], [8, 2]] == shares
 
 
+async def test_what_a_late_poll_took_comes_before_what_was_read_since(broker: KafkaBroker, topic: str) -> None:
+    """A poll of the client may outlive the call that began it; what it took is older than what waits in the client."""
+    member = Member(broker, [topic])
+    offsets: list[int] = []
+    async with running(member.consumer), running(broker.producer()) as producer:
+        call = asyncio.ensure_future(member.consumer.poll(member.owned, max_records=4, timeout=DEADLINE))
+        await until(lambda: member.consumer._waiting is not None)
+        call.cancel()
+        await send(producer, *[ProducerRecord(topic, None, b"value", partition=0)] * 6)
+        await until(lambda: member.consumer._waiting is None or member.consumer._waiting.done())
+        while len(offsets) < 6:
+            offsets += [record.offset for record in (await member.poll()).get(TopicPartition(topic, 0), ())]
+
+    assert [0, 1, 2, 3, 4, 5] == offsets
+
+
 async def test_error_of_one_partition_costs_no_record_of_another(broker: KafkaBroker, topic: str) -> None:
     """Records that were taken before an error are returned, and the error comes with the next poll."""
     lost, sound = TopicPartition(topic, 0), TopicPartition(topic, 1)

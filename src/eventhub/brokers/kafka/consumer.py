@@ -148,7 +148,10 @@ class KafkaConsumer:
         with translated(f"reading as group {self._group}"):
             self._raise_kept_error()
             try:
-                taken: Mapping[ClientPartition, list[Any]] = await self._take(client, asked, max_records)
+                # What a poll took that outlived its call is older than what was read ahead since.
+                taken = self._answer(self._waiting) if self._waiting is not None and self._waiting.done() else {}
+                if not taken:
+                    taken = await self._take(client, asked, max_records)
                 if not taken:
                     share = -(-max_records // len(asked))
                     taken = await self._wait_for_data(client, asked, max_records=share, timeout=timeout)
@@ -306,6 +309,12 @@ class KafkaConsumer:
         waiting = self._waiting
         if waiting is None or not (await asyncio.wait({waiting}, timeout=timeout))[0] or self._stopped.is_set():
             return {}
+        return self._answer(waiting)
+
+    def _answer(
+        self, waiting: asyncio.Task[Mapping[ClientPartition, list[Any]]]
+    ) -> Mapping[ClientPartition, list[Any]]:
+        """What a poll that has ended took, unless a rebalance came between."""
         self._waiting = None
         if self._waiting_epoch != self._epoch:
             return self._give_back(waiting)
