@@ -173,6 +173,29 @@ async def test_a_schema_that_would_break_readers_is_refused_before_anything_is_p
     assert 1 == len(broker.records("orders"))
 
 
+@pytest.mark.parametrize("auto_register", [None, False, True])
+async def test_schemas_are_registered_unasked_only_in_the_embedded_registry(auto_register: bool | None) -> None:
+    """Elsewhere a schema that is not there yet is an error, unless the hub is told to register."""
+    event = OrderCreated(order_id="o-1")
+    own = Hub(MemoryBroker(), registry=embedded_registry(), auto_register=auto_register, provision=True)
+    embedded = Hub(MemoryBroker(), registry="embedded", auto_register=auto_register, provision=True)
+    published = []
+    for hub in (own, embedded):
+        async with hub:
+            try:
+                await hub.publish(event)
+            except DeclarationError as error:
+                published.append("eventhub schemas register" in str(error) and "refused")
+            else:
+                published.append("published")
+
+    assert {
+        None: ["refused", "published"],
+        False: ["refused", "refused"],
+        True: ["published", "published"],
+    }[auto_register] == published
+
+
 async def test_a_reader_that_could_not_read_what_was_written_is_refused_at_start() -> None:
     """A class that a service only reads is checked against every version, and never registered."""
     registry = EmbeddedRegistry()

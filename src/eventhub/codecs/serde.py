@@ -150,7 +150,8 @@ class Serde:
         except SchemaNotFound:
             problems.declared.append(
                 f"{event.__name__}: its schema is not registered under subject {subject!r} at {self._registry.url}; "
-                "register it there, or use Hub(..., auto_register=True) (EVENTHUB_AUTO_REGISTER=true)"
+                "register it there with `eventhub schemas register`, or use Hub(..., auto_register=True) "
+                "(EVENTHUB_AUTO_REGISTER=true)"
             )
         else:
             self._learn_to_write(event, schema, registered)
