@@ -13,6 +13,8 @@ import structlog
 from eventhub.errors import DeclarationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.probes import Probes
+from eventhub.registry.auth import Bearer
+from eventhub.registry.client import HttpSchemaRegistry
 from eventhub.runtime.grace import CANCEL_GRACE
 from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import suspended_at
@@ -95,7 +97,7 @@ def _hub(source: str, settings: Settings) -> Hub:
     """The hub that the settings describe."""
     return Hub(
         settings.broker,
-        registry=settings.registry,
+        registry=_registry(settings),
         source=source,
         security=settings.security,
         client={"session_timeout_ms": round(settings.session_timeout * 1000)},
@@ -103,6 +105,13 @@ def _hub(source: str, settings: Settings) -> Hub:
         provision=settings.provision,
         options=Options(schema_grace=settings.schema_grace),
     )
+
+
+def _registry(settings: Settings) -> HttpSchemaRegistry | str:
+    """The registry that the settings name; its token is for one behind HTTP."""
+    token = settings.registry_token.get_secret_value()
+    is_served = settings.registry.startswith(("http://", "https://"))
+    return HttpSchemaRegistry(settings.registry, auth=Bearer(token)) if token and is_served else settings.registry
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from eventhub.codecs.upcast import Upcast, by_version
 from eventhub.codecs.versions import Reading, reading, whole
 from eventhub.errors import DeclarationError, IncompatibleSchema, InvalidSchema, RegistryError, SchemaNotFound
 from eventhub.event import Event, event_info, is_tombstone
+from eventhub.registry.auth import Basic, Bearer
 from eventhub.registry.base import Compatibility, RegisteredSchema, Schema, SchemaRegistry, SchemaType
 from eventhub.registry.client import HttpSchemaRegistry
 from eventhub.registry.compatibility import Conflict
@@ -94,8 +95,12 @@ class Checked:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[HttpSchemaRegistry]:
+async def opened(url: str, auth: Basic | Bearer | None = None) -> AsyncIterator[HttpSchemaRegistry]:
     """A client of the registry at an address, or at several of the same registry.
+
+    Args:
+        url: The address, or several with commas.
+        auth: How to prove who we are, where no user stands in the address; None for not at all.
 
     Raises:
         DeclarationError: If it is no address of a registry that others can reach.
@@ -107,7 +112,7 @@ async def opened(url: str) -> AsyncIterator[HttpSchemaRegistry]:
             "give the address of one that is served: EVENTHUB_REGISTRY=http://localhost:8081"
         )
         raise DeclarationError(msg)
-    registry = HttpSchemaRegistry(url)
+    registry = HttpSchemaRegistry(url, auth=auth)
     try:
         await registry.start()
         yield registry

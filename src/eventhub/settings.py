@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """``memory://`` or ``kafka://host:port[,host:port...]``."""
     registry: str = "embedded"
     """``embedded`` or the registry's URL."""
+    registry_token: SecretStr = SecretStr("")
+    """The token that the registry at a URL asks for; empty for none. User and password stand in the URL."""
     auto_register: bool | None = None
     """Whether schemas of written events are registered at start; None for: only in the embedded registry."""
     provision: bool | None = None

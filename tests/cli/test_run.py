@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from eventhub import run
+from eventhub.registry.embedded.app import Credentials, EmbeddedRegistry
+from eventhub.registry.embedded.server import serve
 
 PROGRAM = '''
 import asyncio
@@ -82,9 +84,9 @@ async def output(process: asyncio.subprocess.Process) -> str:
         return (await process.communicate())[0].decode()
 
 
-async def serving(folder: Path, place: str) -> asyncio.subprocess.Process:
+async def serving(folder: Path, place: str, **settings: str) -> asyncio.subprocess.Process:
     """The command line once its service has joined its group."""
-    process = await started(folder, place)
+    process = await started(folder, place, **settings)
     assert process.stdout is not None
     async with asyncio.timeout(30):
         while b"partitions_assigned" not in await process.stdout.readline():
@@ -99,6 +101,22 @@ async def test_it_serves_until_it_is_told_to_stop(program: Path) -> None:
     said = await output(process)
 
     assert 0 == process.returncode, said
+
+
+async def test_a_registry_may_ask_for_a_token(program: Path) -> None:
+    """Whoever has it in the environment is let in, and it shows nowhere."""
+    app = EmbeddedRegistry(credentials=Credentials("hunter2"))
+    async with serve(app) as registry:
+        process = await serving(program, "listener:service", REGISTRY=registry.url, REGISTRY_TOKEN="hunter2")  # noqa: S106
+        process.send_signal(signal.SIGTERM)
+        served = await output(process)
+        stranger = await started(program, "listener:service", REGISTRY=registry.url, REGISTRY_TOKEN="sesame")  # noqa: S106
+        refused = await output(stranger)
+
+    assert (0, 1) == (process.returncode, stranger.returncode)
+    assert "or the token" in refused
+    assert "hunter2" not in served
+    assert "sesame" not in refused
 
 
 async def test_it_ends_also_when_a_task_ignores_its_cancellation(program: Path) -> None:

@@ -26,7 +26,7 @@ from eventhub.cli.schemas import (
 from eventhub.errors import RegistryError, SchemaNotFound
 from eventhub.registry.base import Reference, Schema
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
-from eventhub.registry.embedded.app import EmbeddedRegistry
+from eventhub.registry.embedded.app import Credentials, EmbeddedRegistry
 from eventhub.registry.embedded.server import serve
 from eventhub.schemas import declarations
 from tests.conformance.apicurio import apicurio
@@ -320,7 +320,9 @@ def program(tmp_path: Path, mark: str) -> Path:
     return tmp_path
 
 
-async def ran(folder: Path, *arguments: str, registry: str = "embedded") -> tuple[int | None, str, str]:
+async def ran(
+    folder: Path, *arguments: str, registry: str = "embedded", token: str = ""
+) -> tuple[int | None, str, str]:
     """The command line in a process of its own: exit code, output and errors."""
     path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
     process = await asyncio.create_subprocess_exec(
@@ -329,7 +331,14 @@ async def ran(folder: Path, *arguments: str, registry: str = "embedded") -> tupl
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "200", "EVENTHUB_REGISTRY": registry},
+        env={
+            **os.environ,
+            "PYTHONPATH": path,
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+            "EVENTHUB_REGISTRY": registry,
+            "EVENTHUB_REGISTRY_TOKEN": token,
+        },
     )
     async with asyncio.timeout(60):
         out, err = await process.communicate()
@@ -366,6 +375,17 @@ async def test_the_commands_work_on_a_served_registry(program: Path, mark: str) 
     """The one that comes with eventhub."""
     async with serve() as server:
         await tell_the_story(program, server.url, mark)
+
+
+async def test_a_registry_may_ask_for_a_token(program: Path) -> None:
+    """It comes from the environment, as that of a service does."""
+    async with serve(EmbeddedRegistry(credentials=Credentials("secret"))) as server:
+        known = await ran(program, "list", "--json", registry=server.url, token="secret")  # noqa: S106
+        stranger = await ran(program, "list", "--json", registry=server.url)
+
+    assert (0, "", "") == known
+    assert 2 == stranger[0]
+    assert "or the token" in stranger[2]
 
 
 @pytest.mark.java

@@ -29,6 +29,7 @@ from eventhub.cli.schema_reports import (
     version_head,
 )
 from eventhub.errors import EventHubError, IncompatibleSchema, SchemaNotFound
+from eventhub.registry.auth import Bearer
 from eventhub.registry.base import RegisteredSchema, Schema
 from eventhub.registry.client import HttpSchemaRegistry
 from eventhub.registry.compatibility import problems_between
@@ -285,7 +286,10 @@ def _run(url: str | None, work: Callable[[HttpSchemaRegistry], Awaitable[None]])
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was asked
 
     async def connected() -> None:
-        async with opened(url if url is not None else read_settings().registry) as registry:
+        settings = read_settings()
+        token = settings.registry_token.get_secret_value()
+        auth = Bearer(token) if token else None
+        async with opened(url if url is not None else settings.registry, auth) as registry:
             await work(registry)
 
     with _told():
