@@ -1,5 +1,7 @@
 """Retry: every error has one fate, and waits are never shorter than declared."""
 
+from asyncio import CancelledError
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from eventhub.retry import Fate, Retry, backoff
         (KeyError("x"), 1, Fate.FATAL),
         (LookupError("x"), 99, Fate.IGNORE),
         (ConnectionError("x"), 99, Fate.PAUSE),
+        (CancelledError(), 1, Fate.RETRY),
         (GeneratorExit(), 1, Fate.FATAL),
     ],
 )

@@ -5,6 +5,7 @@ All decisions are pure: an error and a number of attempts in, a fate out.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,8 +58,8 @@ class Retry:
     other keys go on.
     """
 
-    on: ErrorTypes = (Exception,)
-    """Errors worth another attempt; any other is fatal."""
+    on: ErrorTypes = (Exception, CancelledError)
+    """Errors worth another attempt; any other is fatal. A cancellation that gets here was not ours."""
     fatal: ErrorTypes = ()
     """Errors that no attempt can heal: dead-lettered at once."""
     ignore: ErrorTypes = ()

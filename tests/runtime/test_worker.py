@@ -175,6 +175,27 @@ async def test_whatever_a_handler_raises_fails_its_record_only(shop: Shop, error
     assert (error.__name__, 2) == ((letter.error_type or "").rpartition(".")[2], letter.attempt)
 
 
+async def test_a_handler_that_somebody_else_cancelled_is_tried_again(shop: Shop) -> None:
+    """As a pool of connections does when it is closed; that is no reason to give the record up."""
+    seen: list[int] = []
+
+    @subscribe(shop.order, retry=Retry(waits=(0.0,)))
+    async def handle(order: Any) -> None:
+        seen.append(order.number)
+        if len(seen) == 1:
+            query = asyncio.get_running_loop().create_future()
+            query.cancel()
+            await query
+
+    service = Service(shop.name("cut-off"), [handle])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("aa"))
+        await until(lambda: hub.supervisors[0].counters.handled == 2)
+
+    assert [0, 0, 1] == seen
+    assert [] == await shop.letters(shop.order, service)
+
+
 async def test_members_share_the_work_and_each_key_stays_in_order(shop: Shop) -> None:
     """Two members join and one leaves while records flow; nothing is lost, and within a member nothing overtakes."""
     seen: list[list[Any]] = [[], [], []]
