@@ -103,6 +103,20 @@ async def test_a_relay_works_through_a_connection_of_its_own(tables: PostgresSto
     assert before == during
 
 
+async def test_only_a_relay_does_not_wait_for_the_disk(tables: PostgresStore, postgres_url: str) -> None:
+    """Its deletes need not be on the disk; a writer that gets the connection after it waits again."""
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    asked, settings = "SHOW synchronous_commit", {"synchronous_commit": "on"}
+    async with asyncpg.create_pool(postgres_url, min_size=2, max_size=2, server_settings=settings) as pool:
+        async with PostgresStore(pool, schema=schema).backlog() as backlog:
+            during = await backlog._open().connection.fetchval(asked)
+        async with pool.acquire() as one, pool.acquire() as other:
+            afterwards = [await one.fetchval(asked), await other.fetchval(asked)]
+
+    assert "off" == during
+    assert ["on", "on"] == afterwards
+
+
 # -- relays that must not work: each law fails on the mistake that it is there for ----------------
 
 

@@ -34,8 +34,14 @@ if TYPE_CHECKING:
 PRESENT = 32_767
 """The second half of the lock that every relay shares; buckets are below it."""
 
-# Rows are read by their ids, whatever the statistics of a table say that is empty most of the time.
-_PLANS = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off"
+# Rows are read by their ids, whatever the statistics of a table say that is empty most of the time. Deletes need not
+# wait for the disk: one that a crash of the database undoes has the row published twice.
+_SETTINGS = """
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET enable_sort = off;
+    SET synchronous_commit = off;
+"""
 
 
 @asynccontextmanager
@@ -51,7 +57,7 @@ async def opened_backlog(store: PostgresStore) -> AsyncIterator[PostgresBacklog]
         space, channel = await place_of(store, connection)
         with ours():
             await connection.execute("SELECT set_config('application_name', $1, false)", who())
-            await connection.execute(_PLANS)
+            await connection.execute(_SETTINGS)
             statements = await prepared(store.names, connection)
             backlog = PostgresBacklog(store, statements, space)
             stack.callback(backlog.close)

@@ -121,13 +121,13 @@ class SqliteBacklog:
         ]
 
     async def delete(self, ids: Sequence[int]) -> None:
-        """Let go of rows."""
-        await self._write(
-            (
-                f"DELETE FROM {self._store.names.outbox} WHERE id IN (SELECT value FROM json_each(?))",
-                (json.dumps(ids),),
-            )
-        )
+        """Let go of rows in one statement, a transaction by itself: writers wait for one turn, not three."""
+        async with self._store.alone:
+            with ours(self._store.path):
+                await self._connection().execute(
+                    f"DELETE FROM {self._store.names.outbox} WHERE id IN (SELECT value FROM json_each(?))",
+                    (json.dumps(ids),),
+                )
 
     async def bury(self, row: OutboxRow, reason: str) -> None:
         """Move a row to the dead ones."""
