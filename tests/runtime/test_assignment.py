@@ -111,11 +111,15 @@ async def test_a_topic_that_is_made_again_is_handled_from_its_beginning(kafka_ur
             await admin.delete_topics([topic])
             while topic in await hub.broker.admin.topics():
                 await checkpoint()
+        [supervisor] = hub.supervisors
+        await until(
+            lambda: supervisor.worker and {topic} - {tp.topic for tp in supervisor.worker.assignment.partitions}
+        )
         await hub.broker.admin.create_topics([NewTopic(topic)])
         async with shop.hub() as writer:
             written = await writer.publish_many(orders[4:])
         await until(lambda: len(seen) == 12, timeout=30)
-        rebuilt = hub.supervisors[0].counters.rebuilt
+        rebuilt = supervisor.counters.rebuilt
 
     assert list(range(8)) == [place.offset for place in written]
     assert list(range(12)) == seen
