@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +18,11 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from eventhub import Event, Hub
 from eventhub.errors import StoreError
+from eventhub.integrations.postgres import PostgresStore, postgres_ddl
 from eventhub.integrations.sqlalchemy import SqlAlchemyStore, immediate
 from eventhub.outbox.sqlite import SqliteStore
 from eventhub.testing.conformance.stores.samples import Undone, fill, record, rows_of, values
+from eventhub.testing.postgres import PostgresServer
 from tests.nestings import Block, blocks, kept, play
 
 
@@ -114,6 +117,43 @@ async def test_errors_of_the_business_stay_what_they_are(store: SqlAlchemyStore)
 
     with pytest.raises(IntegrityError):
         await twice()
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+async def test_a_server_that_is_away_is_an_outage(postgres_server: PostgresServer) -> None:
+    """A connection that was lost and one that is refused are no fault of a record; afterwards the store goes on."""
+    engine = create_async_engine(postgres_server.url.replace("postgresql://", "postgresql+asyncpg://"))
+    async with asyncpg.create_pool(postgres_server.url, min_size=1, max_size=1) as pool:
+        await pool.execute(postgres_ddl())
+        store = SqlAlchemyStore(async_sessionmaker(engine), PostgresStore(pool))
+        await fill(store, "a")
+        postgres_server.kill()
+        for _ in ("lost", "refused"):
+            with pytest.raises(StoreError) as failure:
+                await fill(store, "b")
+
+            assert failure.value.retriable
+        postgres_server.start()
+        await fill(store, "c")
+        kept = await pool.fetch("SELECT value FROM eventhub_outbox ORDER BY id")
+    await engine.dispose()
+
+    assert [b"a", b"c"] == [row["value"] for row in kept]
+
+
+async def test_what_only_looks_like_an_outage_is_the_blocks_own(store: SqlAlchemyStore) -> None:
+    """A service that the handler cannot reach is not the database."""
+
+    async def call() -> None:
+        async with store.transaction() as transaction:
+            await transaction.defer([record("a")])
+            raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await call()
+
+    assert [] == await rows_of(store)
 
 
 async def test_a_file_that_is_locked_is_an_outage(store: SqlAlchemyStore) -> None:

@@ -21,6 +21,7 @@ from eventhub.outbox.rows import bucket_of, event_id, headers_text
 try:
     from sqlalchemy import event, text
     from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
     from sqlalchemy.orm import Session, SessionTransaction
 except ImportError as error:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _EPOCH = date(1970, 1, 1)
 _SQLITE_OUTAGES = frozenset({5, 6, 8, 10, 13, 14})  # busy, locked, read-only, I/O error, full, cannot open
+_POSTGRES_OUTAGES = ("08", "53", "57", "25006")  # connections, resources, an operator's intervention, read-only
 _DEFERRED = "eventhub.deferred"
 _WRITTEN = "eventhub.written"
 
@@ -78,6 +80,8 @@ class SqlAlchemyStore:
         """Commit what the block does in a session of its own."""
         with _outages():
             async with self._sessions() as session, session.begin():
+                with _outages(OSError, PoolTimeout):  # which in the block may be anybody's
+                    _ = await session.connection()
                 yield self.join(session)
 
     def join(self, session: AsyncSession) -> SqlAlchemyTransaction:
@@ -252,13 +256,19 @@ def _inside(transaction: SessionTransaction | None, outer: SessionTransaction | 
 
 
 @contextmanager
-def _outages() -> Iterator[None]:
-    """Make a StoreError of a lost connection or a file that fails; other errors of a statement stay what they are."""
+def _outages(*others: type[Exception]) -> Iterator[None]:
+    """Make a StoreError of an outage of the database, and of other errors; a statement's own stay what they are."""
+    known: tuple[type[Exception], ...] = (DBAPIError, *others)
     try:
         yield
-    except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if not error.connection_invalidated and code not in _SQLITE_OUTAGES:
+    except known as error:
+        if isinstance(error, DBAPIError) and not _is_outage(error):
             raise
-        failure = f"the database failed: {error.orig}"
+        failure = f"the database failed: {getattr(error, 'orig', error)}"
         raise StoreError(failure) from error
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or code in _SQLITE_OUTAGES or state.startswith(_POSTGRES_OUTAGES)
