@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from pydantic import AliasChoices, Field, create_model
+from pydantic import AliasChoices, Field, NaiveDatetime, create_model
 
 from eventhub import Event, IncompatibleSchema, SchemaMismatch
 from eventhub.codecs.avro import AvroCodec
@@ -72,6 +73,12 @@ CHANGES = {
     "`int` becomes `str`": Change(INT, TEXT, {"quantity": 2}, {"quantity": "two"}),
     "`str` becomes `UUID`": Change(
         order(ref=(str, ...)), order(ref=(UUID, ...)), {"ref": "o-1"}, {"ref": "01890a5d-ac96-774b-bcce-b302099a8057"}
+    ),
+    "`datetime` becomes `NaiveDatetime`": Change(
+        order(at=(datetime, ...)),
+        order(at=(NaiveDatetime, ...)),
+        {"at": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"at": datetime(2026, 1, 1)},  # noqa: DTZ001 - the point of the row
     ),
     "a field gets a constraint, such as `max_length`": Change(
         order(ref=(str, ...)), order(ref=(str, Field(max_length=2))), {"ref": "o-1"}, {"ref": "o1"}

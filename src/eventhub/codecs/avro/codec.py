@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from eventhub.codecs.avro.decoder import compiled_decoder
 from eventhub.codecs.avro.encoder import NotCompilable, compiled_encoder
 from eventhub.codecs.avro.interpreted import interpreted_decoder, interpreted_encoder
+from eventhub.codecs.avro.meanings import meaning_problems
 from eventhub.codecs.avro.schema import avro_schema, avro_type, reader_schema
 from eventhub.codecs.avro.text import text
 from eventhub.codecs.avro.types import Record, parse
@@ -67,12 +68,16 @@ class AvroCodec:
         return declared.name if isinstance(declared, Record) else ""
 
     def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
-        """Why the event class could not read what was written with a schema (Avro's rules for readers and writers).
+        """Why the event class could not read what was written with a schema.
 
-        The name of the event itself is no reason: which class reads a schema was decided before.
+        Avro's rules for readers and writers decide, and whether what a value means is ever taken by the class. The
+        name of the event itself is no reason: which class reads a schema was decided before.
         """
         try:
-            reader = reader_schema(event, self.name(schema))
+            written = parse(schema.text)
+            found = problems(Schema(reader_schema(event, self.name(schema))), schema)
         except InvalidSchema as error:
             return (Problem(INVALID_SCHEMA, "", str(error), "", ""),)
-        return problems(Schema(reader), schema)
+        known = {problem.path for problem in found}
+        meant = meaning_problems(written, avro_type(event), event.__pydantic_core_schema__)
+        return (*found, *(problem for problem in meant if problem.path not in known))
