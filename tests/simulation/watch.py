@@ -147,6 +147,10 @@ class WatchedConsumer:
         """The partition's end."""
         return self._consumer.end_offset(partition)
 
+    def withheld(self, partition: TopicPartition) -> int:
+        """How many offsets may not be read yet."""
+        return self._consumer.withheld(partition)
+
     def silence(self, partition: TopicPartition) -> float | None:
         """Seconds without an answer."""
         return self._consumer.silence(partition)

@@ -158,8 +158,15 @@ class Consumer(Protocol):
         """The partition's end as of the last fetch, or None before the first."""
         ...
 
+    def withheld(self, partition: TopicPartition) -> int:
+        """How many offsets may not be read yet, since a transaction in front of them is open, as of the last fetch."""
+        ...
+
     def silence(self, partition: TopicPartition) -> float | None:
-        """Seconds since the broker last answered a fetch for the partition, or None before the first."""
+        """Seconds since the broker last answered a fetch for the partition, or None before the first.
+
+        A broker that said how long it will not answer, since a quota is used up, is not silent for so long.
+        """
         ...
 
     def failure(self) -> BaseException | None:

@@ -225,6 +225,10 @@ class Assignment:
         ends = ((partition, self._speaking().end_offset(tp)) for tp, partition in self.partitions.items())
         return sum(max(end - partition.position, 0) for partition, end in ends if end is not None)
 
+    def withheld(self) -> int:
+        """How many offsets of the owned partitions lie behind open transactions, as of the last fetch."""
+        return sum(self._speaking().withheld(tp) for tp in self.partitions)
+
     # -- commits ----------------------------------------------------------------------------------
 
     async def give_up(self, partitions: Collection[Partition]) -> None:

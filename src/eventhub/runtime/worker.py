@@ -363,6 +363,7 @@ class Worker:
             head_age=max((now - lane.since for lane in lanes.lanes), default=0.0),
             unreadable=sum(partition.unreadable for partition in partitions),
             lag=self.assignment.lag(),
+            withheld=self.assignment.withheld(),
             uncommitted=sum(p.offsets.next - p.committed.offset for p in partitions if p.committed is not None),
             breaker=self.gate.state,
             stale=lanes.stale,

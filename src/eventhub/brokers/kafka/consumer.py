@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -21,6 +20,7 @@ from eventhub.brokers.kafka.assignors import assignors
 from eventhub.brokers.kafka.batches import read_batches
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
+from eventhub.brokers.kafka.fetches import Fetches
 from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 
@@ -58,14 +58,13 @@ class KafkaConsumer:
         self._options = options
         self._admin = admin
         self._client: AIOKafkaConsumer | None = None
+        self._fetches: Fetches | None = None
         # Changed by the rebalance callbacks alone; the client's own assignment lies after a loss.
         self._owned: Mapping[TopicPartition, ClientPartition] = {}
         self._epoch = 0
         self._settled = asyncio.Event()
         self._broken: BaseException | None = None
         self._commits: set[asyncio.Timeout] = set()
-        # Changed by silence alone: the client's mark of the last answer, and since when it is the same (monotonic).
-        self._answered: dict[TopicPartition, tuple[int, float]] = {}
         # Changed by poll alone.
         self._waiting: asyncio.Task[Mapping[ClientPartition, list[Any]]] | None = None
         self._waiting_epoch = 0
@@ -95,7 +94,7 @@ class KafkaConsumer:
         async with asyncio.timeout_at(deadline):
             await self._require_topics()
             client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=assignors())
-            self._client = client
+            self._client, self._fetches = client, Fetches(client)
             await client.start()
         client.subscribe(self._topics, listener=_Rebalances(self))
         self._ask(client.getmany(max_records=1))  # ends with the join, or with the error that prevents it
@@ -215,32 +214,18 @@ class KafkaConsumer:
 
     def end_offset(self, partition: TopicPartition) -> int | None:
         """The partition's end as of the last fetch, or None before the first."""
-        if self._client is None or partition not in self._owned:
-            return None
-        try:
-            end: int | None = self._client.highwater(self._owned[partition])
-        except AssertionError:  # the client has lost it already
-            return None
-        return end
+        owned = self._owned.get(partition)
+        return self._fetches.end_offset(owned) if self._fetches is not None and owned is not None else None
+
+    def withheld(self, partition: TopicPartition) -> int:
+        """How many offsets may not be read yet, since a transaction in front of them is open, as of the last fetch."""
+        owned = self._owned.get(partition)
+        return self._fetches.withheld(owned) if self._fetches is not None and owned is not None else 0
 
     def silence(self, partition: TopicPartition) -> float | None:
-        """Seconds since an answer of the broker was last seen here, or None before the first.
-
-        It grows also while records that were read ahead wait to be polled. The client marks answers with the
-        time of day, which may step; so a mark says that there was another answer, and not when.
-        """
-        if self._client is None or partition not in self._owned:
-            return None
-        try:
-            answered = self._client.last_poll_timestamp(self._owned[partition])
-        except AssertionError:  # the client has lost it already
-            return None
-        if answered is None:
-            return None
-        now = time.monotonic()
-        if self._answered.get(partition, (None,))[0] != answered:
-            self._answered[partition] = answered, now
-        return now - self._answered[partition][1]
+        """Seconds since the broker last answered a fetch for the partition, or was to; None before the first."""
+        owned = self._owned.get(partition)
+        return self._fetches.silence(owned) if self._fetches is not None and owned is not None else None
 
     def failure(self) -> BaseException | None:
         """Why the client can no longer deliver although it does not say so, or None while it is sound."""

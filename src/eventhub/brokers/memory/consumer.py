@@ -127,6 +127,10 @@ class MemoryConsumer:
         """The partition's end as of the last poll."""
         return self._ends.get(partition)
 
+    def withheld(self, partition: TopicPartition) -> int:  # noqa: ARG002 - the port's shape
+        """Nothing is: there are no transactions here."""
+        return 0
+
     def silence(self, partition: TopicPartition) -> float | None:
         """Seconds since a poll last asked for the partition; 0 while one waits for its records."""
         if partition in self._fetching:
