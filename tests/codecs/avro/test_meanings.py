@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, NaiveDatetime, create_model
+from pydantic import BaseModel, BeforeValidator, Field, NaiveDatetime, create_model
 
 from eventhub.codecs.avro import AvroCodec
+from eventhub.codecs.avro.decoder import compiled_decoder
+from eventhub.codecs.avro.interpreted import interpreted_decoder
+from eventhub.codecs.avro.schema import avro_type
+from eventhub.codecs.avro.types import parse
+from eventhub.codecs.base import Decode
 from eventhub.errors import SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema
@@ -50,6 +57,25 @@ def test_what_is_told_of_times_is_what_happens(reader: Kind, writer: Kind) -> No
 
     if reader.annotation is not Speed:
         assert ({False} if kinds(reader.annotation, writer.annotation) else {True}) == set(found)
+
+
+MONEY = Annotated[Decimal, Field(max_digits=12, decimal_places=2)]
+
+
+@pytest.mark.parametrize("make", [compiled_decoder, interpreted_decoder])
+@pytest.mark.parametrize(
+    ("reader", "writer", "written", "read"),
+    [(bytes, MONEY, Decimal("2.57"), b"\x01\x01"), (MONEY, bytes, b"\x01\x01", Decimal("2.57"))],
+)
+def test_a_number_that_one_side_takes_for_bytes_is_what_the_reader_says(
+    make: Callable[..., Decode], reader: Any, writer: Any, written: Any, read: Any
+) -> None:
+    """As with times and whole numbers: a bare value means what the class wants, and the class may want it bare."""
+    source, target = event(writer), event(reader)
+    schema = CODEC.schema(source)
+    data = CODEC.encoder(source, schema, b"")(source(at=written))  # type: ignore[call-arg]
+
+    assert target(at=read) == make(target, parse(schema.text), avro_type(target))(data, 0)  # type: ignore[call-arg]
 
 
 class Inner(BaseModel):

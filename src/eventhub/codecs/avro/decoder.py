@@ -328,16 +328,15 @@ class _Decoder:
             return "None"
         if isinstance(written, Primitive) and written.kind == "string":
             return self._held("b[p:q].decode(); p = q", indent, path)
-        if written.logical is not None and written.logical.name == "decimal":
-            limit, unit = MAX_DECIMAL_BYTES, self.source.constant(Decimal((0, (1,), -written.logical.scale)))
+        logical = written.logical if isinstance(written, Fixed) else meaning(written, counterpart(written, wanted))
+        if logical is not None and logical.name == "decimal":
+            limit, unit = MAX_DECIMAL_BYTES, self.source.constant(Decimal((0, (1,), -logical.scale)))
             self.source.line(indent, f"if q - p > {limit}: too_long(q - p, {limit})", path)
-            bound = self.source.constant(10**written.logical.precision)
+            bound = self.source.constant(10**logical.precision)
             self.source.line(indent, "n = int_of(b[p:q], 'big', signed=True); p = q", path)
-            self.source.line(
-                indent, f"if not -{bound} < n < {bound}: too_many_digits({written.logical.precision})", path
-            )
+            self.source.line(indent, f"if not -{bound} < n < {bound}: too_many_digits({logical.precision})", path)
             return self._held(f"scaled(n, {unit})", indent, path)
-        convert = value_reader("fixed" if isinstance(written, Fixed) else written.kind, written.logical)
+        convert = value_reader("fixed" if isinstance(written, Fixed) else written.kind, logical)
         part = "b[p:q]" if convert is None else f"{self.source.constant(convert)}(b[p:q])"
         return self._held(f"{part}; p = q", indent, path)
 
