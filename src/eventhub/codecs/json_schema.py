@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -152,6 +152,11 @@ def _derived(event: type[Event], *, is_closed: bool) -> dict[str, Any]:
     except PydanticInvalidForJsonSchema as error:
         msg = f"{event.__name__}: a field has no place in a JSON Schema: {error.message}"
         raise DeclarationError(msg) from error
+    hidden = next(_hidden(event.__pydantic_core_schema__, event.__name__), None)
+    if hidden is not None:
+        msg = f"{hidden}: pydantic writes a secret to JSON as asterisks; say what is written, as in "
+        msg += "Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, when_used='json')]"
+        raise DeclarationError(msg)
     lean = _lean(made, is_closed=is_closed)
     if '"format":"binary"' in _text(lean):
         msg = (
@@ -160,6 +165,26 @@ def _derived(event: type[Event], *, is_closed: bool) -> dict[str, Any]:
         )
         raise DeclarationError(msg)
     return {"$schema": _DIALECT, "title": name, **lean}
+
+
+def _hidden(core_schema: Any, place: str) -> Iterator[str]:
+    """The fields of which pydantic writes only that they are secret."""
+    if isinstance(core_schema, (list, tuple)):
+        for entry in core_schema:
+            yield from _hidden(entry, place)
+    if not isinstance(core_schema, Mapping):
+        return
+    serialization = core_schema.get("serialization")
+    function = serialization.get("function") if isinstance(serialization, Mapping) else None
+    if function is not None:  # whatever is within is not asked how it is written
+        if getattr(function, "__name__", "").startswith("_serialize_secret"):  # pydantic.types
+            yield place
+        return
+    if core_schema.get("type") == "model":
+        place = core_schema["cls"].__name__
+    for key, entry in core_schema.items():
+        is_field = isinstance(entry, Mapping) and entry.get("type") == "model-field"
+        yield from _hidden(entry, f"{place}.{key}" if is_field else place)
 
 
 def _lean(schema: Any, *, is_closed: bool) -> Any:
