@@ -191,6 +191,18 @@ async def test_debezium_finds_its_columns(tables: PostgresStore) -> None:
     assert [] == await rows_of(tables)
 
 
+async def test_debezium_gets_keys_that_are_no_text(tables: PostgresStore) -> None:
+    """A key with zero bytes, or of no UTF-8, is written with replacements: else its transaction could never commit."""
+    await tables.pool.execute(debezium_ddl())
+    await tables.pool.execute(_A_LOG_OF_INSERTS)
+    store = PostgresStore(tables.pool, debezium=True)
+    headers = (("ce_id", str(uuid.uuid4()).encode()), ("ce_type", b"Order"))
+    async with store.transaction() as transaction:
+        await transaction.enqueue([ProducerRecord("orders", b"\x00o\xff", b"framed", headers)])
+
+    assert "\ufffdo\ufffd" == await tables.pool.fetchval("SELECT aggregateid FROM seen")
+
+
 async def test_each_day_has_a_partition_that_is_dropped_as_a_whole(tables: PostgresStore) -> None:
     """The partitions of the next days are made ahead; those older than the window go with their claims."""
     today = datetime.now(UTC).date()

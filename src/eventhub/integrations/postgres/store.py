@@ -244,5 +244,5 @@ class PostgresTransaction:
 
 
 def _text(value: bytes | None) -> str | None:
-    """A key or a header as Debezium's columns hold it."""
-    return None if value is None else value.decode(errors="replace")
+    """A key or a header as Debezium's columns hold it; PostgreSQL's text has no zero bytes."""
+    return None if value is None else value.decode(errors="replace").replace("\0", "\ufffd")
