@@ -113,7 +113,7 @@ async def run_chaos(setup: Setup, chaos: Chaos, dsn: str, broker: str, registry:
                     over.set()
                 await _come_to_its_end(running["checkout"])
                 exit_codes = await stop(running)
-            evidence = await gather(setup, hub.broker, watch, hostile, exit_codes)
+            evidence = await gather(setup, hub, watch, hostile, exit_codes)
     killed = {name: task.result() for name, task in enduring.items()}
     return replace(evidence, survived=await _survived(chaos, killed, databases))
 

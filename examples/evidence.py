@@ -14,6 +14,7 @@ class Fact:
     type: str
     id: str
     order_id: str
+    """The record's key, which is an order's id for all but ``StockLeft``."""
     value: bytes
 
 
@@ -59,6 +60,8 @@ class Evidence:
     """The customer who cannot get mail."""
     shelves: Mapping[str, Shelf]
     """The stock at the end, by sku."""
+    levels: Mapping[str, Sequence[int]]
+    """What was said to be left, by sku, in the order of the topic and without repetitions."""
     unread: int
     """How many records the services have not committed, after they stopped."""
     exit_codes: Mapping[str, int]

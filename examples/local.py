@@ -27,7 +27,7 @@ async def run_here(setup: Setup, screen: Screen, services: Sequence[Service[Any]
                     tasks.create_task(hub.serve(*services))
                     hostile = await follow(hub.broker, watch, screen, setup.orders)
                     hub.stop()
-                return await gather(setup, hub.broker, watch, hostile, exit_codes={})
+                return await gather(setup, hub, watch, hostile, exit_codes={})
 
 
 @contextmanager

@@ -51,7 +51,7 @@ async def run_processes(setup: Setup, broker: str, registry: str, screen: Screen
                     for guard in guards:
                         guard.cancel()
                 exit_codes = await stop(running)
-            return await gather(setup, hub.broker, watch, hostile, exit_codes)
+            return await gather(setup, hub, watch, hostile, exit_codes)
 
 
 def addresses(broker: str, registry: str) -> Mapping[str, str]:

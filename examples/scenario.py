@@ -1,16 +1,19 @@
 """The course of a run, the same on every broker."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from eventhub import Service
+from eventhub import Hub, Service
 from eventhub.brokers.base import Admin, Broker, NewTopic
-from eventhub.record import TopicPartition
-from examples.evidence import Evidence
+from eventhub.codecs.serde import SchemaUnresolved
+from eventhub.record import Record, TopicPartition
+from examples.evidence import Evidence, Fact
 from examples.hostile import send_hostile
+from examples.inventory_service.events import StockLeft
 from examples.inventory_service.service import open_stock
 from examples.inventory_service.service import service as inventory_service
 from examples.notification_service.mail import UNREACHABLE
@@ -107,7 +110,7 @@ def ended(watch: Watch, expected: int) -> bool:
 
 
 async def gather(
-    setup: Setup, broker: Broker, watch: Watch, hostile: Mapping[bytes, str], exit_codes: Mapping[str, int]
+    setup: Setup, hub: Hub, watch: Watch, hostile: Mapping[bytes, str], exit_codes: Mapping[str, int]
 ) -> Evidence:
     """Everything there is to know about a run whose services have stopped."""
     await watch.catch_up()
@@ -120,9 +123,26 @@ async def gather(
         hostile=hostile,
         unreachable=UNREACHABLE,
         shelves=shelves,
-        unread=await count_unread(broker.admin),
+        levels=await read_levels(hub, watch.facts),
+        unread=await count_unread(hub.broker.admin),
         exit_codes=exit_codes,
     )
+
+
+async def read_levels(hub: Hub, facts: Sequence[Fact]) -> Mapping[str, Sequence[int]]:
+    """What was said to be left, by sku, in the order of the topic and without repetitions."""
+    reader = hub.reader([StockLeft])
+    levels: defaultdict[str, list[int]] = defaultdict(list)
+    for fact in {fact.id: fact for fact in facts if fact.type == StockLeft.__event__.name}.values():
+        record = Record(StockLeft.__event__.topic, 0, 0, 0.0, None, fact.value)
+        try:
+            event = reader.decode(record)
+        except SchemaUnresolved:
+            await reader.resolve(record)
+            event = reader.decode(record)
+        if isinstance(event, StockLeft):
+            levels[event.sku].append(event.available)
+    return levels
 
 
 async def count_unread(admin: Admin) -> int:

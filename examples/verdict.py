@@ -8,6 +8,7 @@ id, since the id of an event that a handler returned is derived from the event t
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from examples.evidence import DeadLetter, Evidence, Fact, Survived
 
@@ -75,6 +76,21 @@ def stock_adds_up(evidence: Evidence) -> Sequence[str]:
         for sku, shelf in evidence.shelves.items()
         if shelf.opening - taken[sku] != shelf.available or shelf.available < 0
     ] + [f"{sku}: reserved, but on no shelf" for sku in sorted(taken.keys() - evidence.shelves.keys())]
+
+
+def levels_in_order(evidence: Evidence) -> Sequence[str]:
+    """What is left of each tea was said once a reservation, in order, down to what stands on the shelf."""
+    reserved = evidence.orders_with("StockReserved")
+    times = Counter(order.sku for order in evidence.orders if order.order_id in reserved)
+    problems: list[str] = []
+    for sku, shelf in evidence.shelves.items():
+        said = (shelf.opening, *evidence.levels.get(sku, ()))
+        problems += [f"{sku}: {later} left after {earlier}" for earlier, later in pairwise(said) if later >= earlier]
+        if said[-1] != shelf.available:
+            problems.append(f"{sku}: {said[-1]} left at last, but {shelf.available} on the shelf")
+        if len(said) - 1 != times[sku]:
+            problems.append(f"{sku}: {times[sku]} times reserved, and {len(said) - 1} times said what is left")
+    return problems
 
 
 def notified_once(evidence: Evidence) -> Sequence[str]:
@@ -146,6 +162,7 @@ CLAIMS: Mapping[str, Callable[[Evidence], Sequence[str]]] = {
     "every order got exactly one answer from the inventory": answered_once,
     "every order was confirmed or rejected exactly once, as the inventory answered": settled_once,
     "stock adds up": stock_adds_up,
+    "what is left of each tea was said in order, after every reservation": levels_in_order,
     "one notification an order, save for the customer whose mailbox never answers": notified_once,
     "the dead-letter topics hold exactly the expected records, byte for byte": dead_letters_expected,
     "every dead letter says why in readable words": reasons_readable,

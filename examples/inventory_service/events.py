@@ -1,4 +1,4 @@
-"""The events that the inventory service knows: one it reads, two it writes."""
+"""The events that the inventory service knows: one it reads, three it writes."""
 
 from eventhub import Event
 
@@ -28,3 +28,10 @@ class StockShort(Event, topic="shop.shortages", key="order_id"):
     customer: str
     sku: str
     quantity: int
+
+
+class StockLeft(Event, topic="shop.stock", key="sku"):
+    """How much of something is left, said whenever it becomes less: what is said of one thing comes in order."""
+
+    sku: str
+    available: int

@@ -39,12 +39,13 @@ class PostgresStock:
 
     store: PostgresStore
 
-    async def take(self, database: Any, sku: str, quantity: int) -> bool:  # noqa: ANN401 - a connection of the pool
-        """Take goods from their shelf and say whether there was enough; of too little, nothing is taken."""
-        taken: str = await database.execute(
-            "UPDATE shelves SET available = available - $1 WHERE sku = $2 AND available >= $1", quantity, sku
+    async def take(self, database: Any, sku: str, quantity: int) -> int | None:  # noqa: ANN401 - of the pool
+        """Take goods from their shelf and say what is left there; of too little, nothing is taken, and None said."""
+        left: int | None = await database.fetchval(
+            "UPDATE shelves SET available = available - $1 WHERE sku = $2 AND available >= $1 RETURNING available",
+            *(quantity, sku),
         )
-        return taken == "UPDATE 1"
+        return left
 
     async def shelves(self) -> Mapping[str, Shelf]:
         """All shelves by sku."""

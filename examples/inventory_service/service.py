@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventhub import Context, Service, subscribe
 from eventhub.middleware.transactional import transactional
-from examples.inventory_service.events import OrderCreated, StockReserved, StockShort
+from examples.inventory_service.events import OrderCreated, StockLeft, StockReserved, StockShort
 from examples.inventory_service.sqlite import sqlite_stock
 from examples.inventory_service.stock import Stock
 
@@ -37,11 +37,15 @@ async def inventory() -> AsyncIterator[Stock]:
 
 
 @subscribe(OrderCreated)
-async def reserve_stock(order: OrderCreated, context: Context[Stock]) -> StockReserved | StockShort:
-    """Set the ordered quantity aside, or say that there is too little."""
-    if await context.state.take(context.transaction.connection, order.sku, order.quantity):
-        return StockReserved(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
-    return StockShort(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
+async def reserve_stock(order: OrderCreated, context: Context[Stock]) -> tuple[StockReserved, StockLeft] | StockShort:
+    """Set the ordered quantity aside and say what is left, or say that there is too little."""
+    left = await context.state.take(context.transaction.connection, order.sku, order.quantity)
+    if left is None:
+        return StockShort(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
+    return (
+        StockReserved(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity),
+        StockLeft(sku=order.sku, available=left),
+    )
 
 
 service = Service("inventory", [reserve_stock], lifespan=inventory, middleware=[transactional])

@@ -37,12 +37,13 @@ class SqliteStock:
 
     store: SqliteStore
 
-    async def take(self, database: Connection, sku: str, quantity: int) -> bool:
-        """Take goods from their shelf and say whether there was enough; of too little, nothing is taken."""
-        taken = await database.execute(
-            "UPDATE shelves SET available = available - ?1 WHERE sku = ?2 AND available >= ?1", (quantity, sku)
+    async def take(self, database: Connection, sku: str, quantity: int) -> int | None:
+        """Take goods from their shelf and say what is left there; of too little, nothing is taken, and None said."""
+        rows = await database.execute_fetchall(
+            "UPDATE shelves SET available = available - ?1 WHERE sku = ?2 AND available >= ?1 RETURNING available",
+            (quantity, sku),
         )
-        return taken.rowcount == 1
+        return next((available for (available,) in rows), None)
 
     async def shelves(self) -> Mapping[str, Shelf]:
         """All shelves by sku."""

@@ -34,8 +34,8 @@ class Stock(Protocol):
         """Who begins and commits transactions; that the state has it makes the service transactional."""
         ...
 
-    async def take(self, database: Any, sku: str, quantity: int) -> bool:  # noqa: ANN401 - a transaction's connection
-        """Take goods from their shelf and say whether there was enough; of too little, nothing is taken."""
+    async def take(self, database: Any, sku: str, quantity: int) -> int | None:  # noqa: ANN401 - of a transaction
+        """Take goods from their shelf and say what is left there; of too little, nothing is taken, and None said."""
         ...
 
     async def shelves(self) -> Mapping[str, Shelf]:

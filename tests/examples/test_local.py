@@ -8,8 +8,9 @@ from rich.console import Console
 
 from eventhub import Context, Retry, Service, subscribe
 from eventhub.middleware.transactional import transactional
-from examples.inventory_service.events import OrderCreated
+from examples.inventory_service.events import OrderCreated, StockLeft
 from examples.inventory_service.events import StockReserved as Reserved
+from examples.inventory_service.events import StockShort as Short
 from examples.inventory_service.service import inventory
 from examples.inventory_service.service import service as inventory_service
 from examples.inventory_service.stock import Stock
@@ -27,14 +28,15 @@ from examples.verdict import CLAIMS, repeats, verdict
 
 pytestmark = pytest.mark.slow
 
-CREATED, ANSWERED, SETTLED, STOCK, NOTIFIED, LETTERS, REASONS, UNREAD, STOPPED = CLAIMS
+CREATED, ANSWERED, SETTLED, STOCK, LEVELS, NOTIFIED, LETTERS, REASONS, UNREAD, STOPPED = CLAIMS
 
 
 @subscribe(OrderCreated)
-async def take_one_too_many(order: OrderCreated, context: Context[Stock]) -> Reserved:
+async def take_one_too_many(order: OrderCreated, context: Context[Stock]) -> tuple[Reserved, StockLeft] | Short:
     """Take more than was ordered."""
-    await context.state.take(context.transaction.connection, order.sku, order.quantity + 1)
-    return Reserved(order_id=order.order_id, customer=order.customer, sku=order.sku, quantity=order.quantity)
+    left = await context.state.take(context.transaction.connection, order.sku, order.quantity + 1)
+    goods = order.model_dump(include={"order_id", "customer", "sku", "quantity"})
+    return Short(**goods) if left is None else (Reserved(**goods), StockLeft(sku=order.sku, available=left))
 
 
 @subscribe(order_events.StockShort)

@@ -10,7 +10,7 @@ from examples.evidence import Evidence
 from examples.scenario import Setup
 
 NOTHING = Evidence(
-    orders=(), facts=(), dead_letters=(), hostile={}, unreachable="", shelves={}, unread=0, exit_codes={}
+    orders=(), facts=(), dead_letters=(), hostile={}, unreachable="", shelves={}, levels={}, unread=0, exit_codes={}
 )
 
 
@@ -24,7 +24,7 @@ def test_a_run_that_passes_exits_with_0(capsys: pytest.CaptureFixture[str], monk
     shown = capsys.readouterr().out
     assert 0 == code
     assert "order 40 created" in shown
-    assert "8 of 8 checks passed" in shown
+    assert "9 of 9 checks passed" in shown
 
 
 @pytest.mark.postgres
@@ -38,7 +38,7 @@ def test_the_stock_may_be_in_postgresql(
     codes = [main(["--orders", "40", "--seed", "3", "--postgres", postgres_url]) for _ in range(2)]
 
     assert [0, 0] == codes
-    assert 2 == capsys.readouterr().out.count("8 of 8 checks passed")
+    assert 2 == capsys.readouterr().out.count("9 of 9 checks passed")
 
 
 def test_a_failed_check_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ EVIDENCE = Evidence(
     hostile={},
     unreachable="",
     shelves={},
+    levels={},
     unread=0,
     exit_codes={},
 )

@@ -45,6 +45,7 @@ def test_every_topic_of_the_services_is_known() -> None:
         "shop.shortages",
         "shop.shortages.order.dlt",
         "shop.shortages.order.retry.replay",
+        "shop.stock",
     ] == TOPICS
 
 

@@ -49,6 +49,7 @@ GOOD = Evidence(
     hostile={MAGIC: "magic byte", TRUNCATED: "ends", UNKNOWN: "schema 7"},
     unreachable=UNREACHABLE,
     shelves={"assam": Shelf(opening=10, available=3), "oolong": Shelf(opening=1, available=1)},
+    levels={"assam": (7, 3)},
     unread=0,
     exit_codes={"order": 0, "inventory": 0, "notification": 0},
 )
@@ -81,7 +82,7 @@ def with_changed(value: bytes, **changed: Any) -> Evidence:
     return replace(GOOD, dead_letters=letters)
 
 
-CREATED, ANSWERED, SETTLED, STOCK, NOTIFIED, LETTERS, REASONS, UNREAD, STOPS = CLAIMS
+CREATED, ANSWERED, SETTLED, STOCK, LEVELS, NOTIFIED, LETTERS, REASONS, UNREAD, STOPS = CLAIMS
 
 BAD = {
     "an order never reached its topic": (without_fact("OrderCreated", FILLED), CREATED),
@@ -105,6 +106,12 @@ BAD = {
     "goods left a shelf that nobody asked": (replace(GOOD, shelves={**GOOD.shelves, "oolong": Shelf(1, 0)}), STOCK),
     "more was taken than there was": (replace(GOOD, shelves={**GOOD.shelves, "assam": Shelf(6, -1)}), STOCK),
     "what was reserved has no shelf": (replace(GOOD, shelves={"oolong": Shelf(1, 1)}), STOCK),
+    "a level was said too late": (replace(GOOD, levels={"assam": (3, 7)}), LEVELS),
+    "a level was said twice": (replace(GOOD, levels={"assam": (7, 3, 3)}), LEVELS),
+    "a level was never said": (replace(GOOD, levels={"assam": (3,)}), LEVELS),
+    "no level was said": (replace(GOOD, levels={}), LEVELS),
+    "a level is not what stands on the shelf": (replace(GOOD, levels={"assam": (7, 2)}), LEVELS),
+    "a level of what nobody ordered was said": (replace(GOOD, levels={"assam": (7, 3), "oolong": (0,)}), LEVELS),
     "a customer got no mail": (without_fact("CustomerNotified", FILLED), NOTIFIED),
     "a customer got two mails": (with_facts(fact("CustomerNotified", FILLED, id="again")), NOTIFIED),
     "the unreachable customer got mail": (with_facts(fact("CustomerNotified", UNMAILED)), NOTIFIED),

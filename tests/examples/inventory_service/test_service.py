@@ -7,7 +7,7 @@ import pytest
 
 from eventhub.record import ProducerRecord
 from eventhub.testing.running import RunningHub, running
-from examples.inventory_service.events import OrderCreated, StockReserved, StockShort
+from examples.inventory_service.events import OrderCreated, StockLeft, StockReserved, StockShort
 from examples.inventory_service.service import open_stock, service
 from examples.inventory_service.stock import OPENING_STOCK
 
@@ -40,6 +40,7 @@ async def test_an_order_that_can_be_filled_is_reserved(hub: RunningHub, path: Pa
 
     reserved = StockReserved(order_id="o-1", customer="ada@example.com", sku="oolong", quantity=2)
     assert [reserved] == await hub.published(StockReserved)
+    assert [StockLeft(sku="oolong", available=298)] == await hub.published(StockLeft)
     assert OPENING_STOCK["oolong"] - 2 == await available(path, "oolong")
 
 
@@ -49,6 +50,7 @@ async def test_an_order_that_cannot_be_filled_is_short(hub: RunningHub) -> None:
 
     short = StockShort(order_id="o-1", customer="ada@example.com", sku="white-peony", quantity=9)
     assert [short] == await hub.published(StockShort)
+    assert [] == await hub.published(StockLeft)
 
 
 async def test_an_order_takes_its_goods_once(hub: RunningHub, path: Path) -> None:
@@ -60,3 +62,13 @@ async def test_an_order_takes_its_goods_once(hub: RunningHub, path: Path) -> Non
 
     assert 1 == len(answers)
     assert 97 == await available(path, "lapsang")
+
+
+async def test_what_is_left_is_said_in_order(hub: RunningHub) -> None:
+    """Orders of many customers are handled at once; the levels of one tea step down all the same."""
+    await hub.hub.publish_many(
+        OrderCreated(order_id=f"o-{number}", customer="ada@example.com", sku="lapsang", quantity=1)
+        for number in range(40)
+    )
+
+    assert list(range(99, 59, -1)) == [left.available for left in await hub.published(StockLeft)]
