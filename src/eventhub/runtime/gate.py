@@ -35,21 +35,16 @@ class Gate:
         self._rest = rest
         self._clock = clock
         self._prober: asyncio.Task[object] | None = None
+        # Asked for every record, so kept here whenever the breaker has heard of something.
+        self.shut = False
+        """Whether records have to wait."""
+        self.suspicious = False
+        """Whether a failure is remembered, so that successes mean something."""
 
     @property
     def state(self) -> BreakerState:
         """The breaker's state."""
         return self._breaker.state
-
-    @property
-    def shut(self) -> bool:
-        """Whether records have to wait."""
-        return self._breaker.state is not BreakerState.CLOSED
-
-    @property
-    def suspicious(self) -> bool:
-        """Whether a failure is remembered, so that successes mean something."""
-        return self._breaker.suspicious
 
     async def enter(self, *, failed_before: bool) -> None:
         """Return when the record in hand may be handled, as one of many or as the probe.
@@ -85,6 +80,8 @@ class Gate:
             self._breaker.abandoned()
 
     def _report(self, before: BreakerState) -> None:
+        self.shut = self._breaker.state is not BreakerState.CLOSED
+        self.suspicious = self._breaker.suspicious
         if self._breaker.state is not before:
             report = log.info if self._breaker.state is BreakerState.CLOSED else log.error
             report("eventhub.breaker_changed", group=self._group, state=self._breaker.state.value)
