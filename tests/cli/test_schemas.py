@@ -405,6 +405,16 @@ async def test_schemas_are_exported_without_a_registry(program: Path, mark: str)
     assert names == sorted(Path(line).name for line in out.splitlines())
 
 
+async def test_a_module_that_cannot_be_imported_is_not_taken_for_a_refusal(program: Path) -> None:
+    """Its own error is shown as Python shows it."""
+    (program / "broken.py").write_text("raise LookupError('no such shop')\n")
+    code, out, err = await ran(program, "check", "broken:service")
+
+    assert (2, "") == (code, out)
+    assert "Traceback" in err
+    assert err.endswith("LookupError: no such shop")
+
+
 @pytest.mark.parametrize(
     ("arguments", "registry", "message"),
     [

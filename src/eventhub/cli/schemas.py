@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -277,8 +278,14 @@ def _number(version: str) -> int | None:
 
 def _declared(places: Sequence[str]) -> Sequence[Declaration]:
     """What services and classes declare, found before anything is connected: their modules may run what they like."""
-    with _told():
-        return declarations(*(declared_at(place) for place in places))
+    try:
+        with _told():
+            return declarations(*(declared_at(place) for place in places))
+    except (typer.BadParameter, typer.Exit):
+        raise
+    except Exception:  # noqa: BLE001 - a module may raise anything when it is imported, and 1 would mean a refusal
+        traceback.print_exc()
+        raise typer.Exit(2) from None
 
 
 def _run(url: str | None, work: Callable[[HttpSchemaRegistry], Awaitable[None]]) -> None:
