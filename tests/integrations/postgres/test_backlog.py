@@ -107,14 +107,24 @@ async def test_only_a_relay_does_not_wait_for_the_disk(tables: PostgresStore, po
     """Its deletes need not be on the disk; a writer that gets the connection after it waits again."""
     schema = await tables.pool.fetchval("SELECT current_schema()")
     asked, settings = "SHOW synchronous_commit", {"synchronous_commit": "on"}
-    async with asyncpg.create_pool(postgres_url, min_size=2, max_size=2, server_settings=settings) as pool:
+    async with asyncpg.create_pool(postgres_url, min_size=3, max_size=3, server_settings=settings) as pool:
         async with PostgresStore(pool, schema=schema).backlog() as backlog:
             during = await backlog._open().connection.fetchval(asked)
-        async with pool.acquire() as one, pool.acquire() as other:
-            afterwards = [await one.fetchval(asked), await other.fetchval(asked)]
+        async with pool.acquire() as one, pool.acquire() as two, pool.acquire() as three:
+            afterwards = {await connection.fetchval(asked) for connection in (one, two, three)}
 
     assert "off" == during
-    assert ["on", "on"] == afterwards
+    assert {"on"} == afterwards
+
+
+async def test_a_pool_that_is_too_small_is_refused(tables: PostgresStore, postgres_url: str) -> None:
+    """A relay would else wait for ever for the connection that keeps the inbox."""
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    async with asyncpg.create_pool(postgres_url, min_size=1, max_size=2) as pool:
+        with pytest.raises(StoreError, match="needs 3 connections, but the pool has 2") as failure:
+            await PostgresStore(pool, schema=schema).backlog().__aenter__()
+
+    assert not failure.value.retriable
 
 
 # -- relays that must not work: each law fails on the mistake that it is there for ----------------

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PRESENT = 32_767
 """The second half of the lock that every relay shares; buckets are below it."""
 
+NEEDED = 3
+"""Connections of a relay: one owns, reads and deletes, one listens and announces, at times one keeps the inbox."""
+
 # Rows are read by their ids, whatever the statistics of a table say that is empty most of the time. Deletes need not
 # wait for the disk: one that a crash of the database undoes has the row published twice.
 _SETTINGS = """
@@ -49,8 +52,12 @@ async def opened_backlog(store: PostgresStore) -> AsyncIterator[PostgresBacklog]
     """The connections of one relay: one that owns, reads and deletes, and one that listens and announces.
 
     Raises:
-        StoreError: If the database cannot be reached, or not in the way that a relay needs.
+        StoreError: If the database cannot be reached; for good, if the pool is too small or not direct.
     """
+    size = store.pool.get_max_size()
+    if store.relay_dsn is None and size < NEEDED:
+        msg = f"a relay needs {NEEDED} connections, but the pool has {size}; give it a larger max_size"
+        raise StoreError(msg, retriable=False)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(session(store))
         await check_buckets(store, connection)

@@ -36,8 +36,8 @@ _DEFERRED = "eventhub.deferred"  # a setting of PostgreSQL that only we know
 class PostgresStore:
     """An inbox and an outbox in PostgreSQL, beside the tables of the business.
 
-    A transaction's ``connection`` is the pool's. A relay holds two of the pool's connections, so the pool
-    needs two more than there are handlers at once; with ``relay_dsn`` it opens its own.
+    A transaction's ``connection`` is the pool's. A relay holds two of the pool's connections and now and then a
+    third, so the pool needs three more than there are handlers at once; with ``relay_dsn`` it opens its own.
     """
 
     def __init__(
