@@ -1,7 +1,9 @@
 """Where a worker begins in a partition, and what it does when that is not there any more."""
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -13,6 +15,7 @@ from structlog.testing import capture_logs
 from eventhub import Options, Service, Start, subscribe
 from eventhub.brokers.base import Broker, NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka import KafkaBroker
+from eventhub.brokers.kafka.consumer import KafkaConsumer
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.clock import SystemClock
 from eventhub.errors import OffsetOutOfRange, RecordUnreadable
@@ -403,3 +406,75 @@ async def test_what_the_client_cannot_take_apart_is_handled_and_damage_stops_its
     assert 3 + sum(at.partition == 1 for at in places) == len(readable)
     assert "1 partitions stand still at a batch that nobody can read" in found.problems
     assert len(readable) == await shop.committed(shop.order, service)
+
+
+class NotedConsumer(KafkaConsumer):
+    """A member that notes when it commits."""
+
+    said: list[str]
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Note it."""
+        self.said.append("commit")
+        await super().commit(offsets)
+
+
+class NotedListener:
+    """A listener that notes from when until when nothing is owned."""
+
+    def __init__(self, listener: RebalanceListener, said: list[str]) -> None:
+        """Begin with nothing said."""
+        self._listener = listener
+        self._said = said
+
+    async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Note the end of it."""
+        await self._listener.on_revoked(partitions)
+        self._said.append("revoked")
+
+    async def on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Note the beginning of it."""
+        self._said.append("assigned")
+        await self._listener.on_assigned(partitions)
+
+
+class Noted(KafkaBroker):
+    """A Kafka whose members note what they do."""
+
+    def __init__(self, url: str) -> None:
+        """Begin with nothing noted."""
+        super().__init__(url)
+        self.said: list[str] = []
+
+    def consumer(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> NotedConsumer:
+        """A member that notes."""
+        told = NotedListener(listener, self.said)
+        consumer = NotedConsumer(group, topics, told, options=self._options.consumer, admin=self._admin)
+        consumer.said = self.said
+        return consumer
+
+
+@pytest.mark.kafka
+async def test_nothing_is_committed_between_revocation_and_assignment(kafka_url: str) -> None:
+    """A commit in between would be one too late, and cost every member another rebalance."""
+    noted, never = Noted(kafka_url), asyncio.get_running_loop().create_future()
+    brokers: list[Broker] = [noted]
+    shop = Shop(lambda: brokers[-1])
+
+    @subscribe(shop.order)
+    async def handle(_: Any) -> None:
+        await asyncio.wait([never], timeout=0.02)
+
+    service, options = Service(shop.name("slow"), [handle]), Options(commit_interval=0.001)
+    async with shop.serving(service, options=options) as hub:
+        writing = asyncio.ensure_future(hub.publish_many(shop.orders("abcdefghij" * 100)))
+        await until(lambda: hub.supervisors[0].counters.handled > 10)
+        brokers.append(KafkaBroker(kafka_url))
+        async with shop.serving(service, options=options):
+            pass
+        await until(lambda: noted.said.count("assigned") == 3, timeout=30)
+        await until(lambda: noted.said[-1] == "commit")
+        await writing
+    said = "".join(word[0] for word in noted.said)
+
+    assert re.fullmatch("r?ac+rac+rac+", said)

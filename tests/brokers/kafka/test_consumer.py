@@ -259,6 +259,31 @@ async def test_commit_that_is_under_way_does_not_outlive_its_assignment(broker: 
     assert dict.fromkeys(offsets) == committed
 
 
+async def test_clients_of_one_broker_do_not_wait_for_each_other(broker: KafkaBroker, topic: str) -> None:
+    """A node that takes a connection and says nothing holds up one client for its timeout, and no other.
+
+    The client opens all its connections under one lock; whoever holds that does what such a node would do.
+    """
+    member = Member(broker, [topic])
+    async with running(member.consumer), running(broker.producer()) as producer:
+        await send(producer, ProducerRecord(topic, None, b"first", partition=0))
+        assert member.consumer._client is not None
+        assert producer._session is not None
+        consumers, producers = member.consumer._client._client, producer._session._client.client
+        async with asyncio.timeout(DEADLINE), consumers._get_conn_lock:
+            [sent] = await send(producer, ProducerRecord(topic, None, b"second", partition=0))
+            ends = await broker.admin.offsets([TopicPartition(topic, 0)])
+        async with asyncio.timeout(DEADLINE), producers._get_conn_lock:
+            topics = await broker.admin.topics()
+            async with running(Member(broker, [topic]).consumer):
+                read = await member.poll(DEADLINE)
+
+    assert (1, 2) == (sent.offset, ends[TopicPartition(topic, 0)].end)
+    assert topic in topics
+    assert read
+    assert 3 == len({id(consumers), id(producers), id(broker.admin._client)})
+
+
 async def test_silence_grows_while_the_broker_does_not_answer() -> None:
     """On a quiet topic only the age of the last answer tells a healthy consumer from a dead one."""
     async with own_cluster() as (cluster, broker):
