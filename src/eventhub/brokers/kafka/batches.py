@@ -13,10 +13,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.record.util import calc_crc32c
 from aiokafka.record.util import decode_varint_py as decode_varint  # the compiled one reads past the end of its buffer
 
+from eventhub.brokers.kafka.decompression import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from eventhub.errors import RecordUnreadable
 from eventhub.record import Headers, Record, TopicPartition
 

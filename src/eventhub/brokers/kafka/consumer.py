@@ -19,6 +19,7 @@ from eventhub.brokers.kafka.admin import KafkaAdmin
 from eventhub.brokers.kafka.assignors import assignors
 from eventhub.brokers.kafka.batches import read_batches
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of, within
+from eventhub.brokers.kafka.decompression import TooLarge, bound_decompression
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
 from eventhub.brokers.kafka.fetches import Fetches
 from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
@@ -93,6 +94,7 @@ class KafkaConsumer:
         """
         async with asyncio.timeout_at(deadline):
             await self._require_topics()
+            bound_decompression()
             client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=assignors())
             self._client, self._fetches = client, Fetches(client)
             await client.start()
@@ -131,7 +133,7 @@ class KafkaConsumer:
         Raises:
             OffsetOutOfRange: If positions are not in the log.
             AuthorizationFailed: If a right is missing.
-            RecordUnreadable: If a record has a header whose name is no UTF-8.
+            RecordUnreadable: If a record has a header whose name is no UTF-8, or a batch is too large to decompress.
             BrokerError: If the client cannot go on.
         """
         client = self._connected()
@@ -156,6 +158,9 @@ class KafkaConsumer:
                     taken = await self._wait_for_data(client, asked, max_records=share, timeout=timeout)
             except UnicodeDecodeError as error:  # Kafka takes any bytes as a header's name, the client only UTF-8
                 msg = f"group {self._group}: a record has a header whose name is no UTF-8"
+                raise RecordUnreadable(msg) from error
+            except TooLarge as error:
+                msg = f"group {self._group}: {error}"
                 raise RecordUnreadable(msg) from error
         return {TopicPartition(*partition): _records(records) for partition, records in taken.items()}
 
