@@ -286,6 +286,32 @@ async def test_after_a_careful_stretch_a_partition_is_asked_once_nothing_queues_
     assert asked == (assignment.askable() == [place])
 
 
+async def test_partitions_that_belong_to_others_already_are_given_up_at_once() -> None:
+    """Whoever was thrown out cancels its handlers, however long the grace is: somebody else handles their records."""
+    broker = MemoryBroker(session_timeout=0.1, rebalance_timeout=1e6)
+    shop, cancelled, seen = Shop(lambda: broker), asyncio.Event(), list[int]()
+
+    @subscribe(shop.order)
+    async def handle(order: Any) -> None:
+        seen.append(order.number)
+        if order.number == 0 and not cancelled.is_set():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+    service, options = Service(shop.name("fenced"), [handle]), Options(commit_interval=60.0, drain_grace=1e5)
+    async with shop.serving(service, options=options) as hub:
+        await hub.publish_many(shop.orders("ab"))
+        await until(lambda: hub.supervisors[0].counters.handled == 1)
+        group = broker._cluster.group(service.name)
+        group.leave(next(iter(group._members)))
+        await asyncio.wait_for(cancelled.wait(), 10)
+        await until(lambda: len(seen) == 4)
+
+    assert [0, 1] == sorted(seen[:2]) == sorted(seen[2:])
+
+
 async def ignore(_: Record, __: Partition) -> None:
     """Handle a record."""
 

@@ -25,7 +25,7 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rebalance_timeout", "commit_timeout", "longest"), [(30.0, 5.0, 21.0), (10.0, 5.0, 4.0), (5.0, 5.0, -1.0)]
+    ("rebalance_timeout", "commit_timeout", "longest"), [(30.0, 1.0, 21.0), (30.0, 5.0, 14.0), (5.0, 5.0, -11.0)]
 )
 def test_the_longest_grace_leaves_time_for_cancelling_and_committing(
     rebalance_timeout: float, commit_timeout: float, longest: float

@@ -59,6 +59,7 @@ class Assignment:
         self._options = options
         self._consumer: Consumer | None = None
         self._committing = asyncio.Lock()
+        self._lost = False  # whether the group has refused a commit: what is owned belongs to others
         self.partitions: dict[TopicPartition, Partition] = {}
         """What is owned now."""
         self.epoch = 0
@@ -89,12 +90,17 @@ class Assignment:
     # -- the listener -----------------------------------------------------------------------------
 
     async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
-        """Drain and commit what is owned, then let go of it."""
+        """Drain and commit what is owned, then let go of it; at once if it belongs to others already."""
         self.epoch += 1
         self.unjoined_since = self._options.clock.monotonic()
         leaving = [self.partitions[tp] for tp in partitions if tp in self.partitions]
-        await self._lanes.drain(leaving, self._options.drain_grace)
-        await self.give_up(leaving)
+        for partition in leaving:
+            partition.draining = True
+        if not self._committing.locked():  # one that is under way may never be answered, and tells as much
+            await self.commit(leaving)  # a refusal tells that the group went on without us
+        await self._lanes.drain(leaving, 0.0 if self._lost else self._options.drain_grace)
+        if not self._lost:
+            await self.give_up(leaving)
         for partition in leaving:
             del self.partitions[partition.topic_partition]
         log.info("eventhub.partitions_revoked", group=self._group, partitions=len(partitions), epoch=self.epoch)
@@ -102,6 +108,7 @@ class Assignment:
     async def on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
         """Take partitions over, each where the group left it."""
         self.epoch += 1
+        self._lost = False
         try:
             await self._take_over(sorted(partitions))
         except BrokerError as error:  # the client would swallow it; the worker sees it at its next poll
@@ -256,8 +263,8 @@ class Assignment:
                     await self._speaking().commit({p.topic_partition: offset for p, offset in due.items()})
             except (BrokerError, TimeoutError) as error:
                 self.commits_failed += 1
-                expected = isinstance(error, CommitFailed)
-                report = log.info if expected else log.warning
+                self._lost = isinstance(error, CommitFailed)
+                report = log.info if self._lost else log.warning
                 report("eventhub.commit_failed", group=self._group, error=str(error) or type(error).__name__)
                 return
             self.commits_failed = 0

@@ -29,7 +29,8 @@ async def still_running(
 
 def longest_grace(rebalance_timeout: float, commit_timeout: float) -> float:
     """The most seconds that handlers may go on in a rebalance, so that nobody else owns their partitions by then."""
-    return min(SHARE * rebalance_timeout, rebalance_timeout - CANCEL_GRACE - commit_timeout)
+    commits = 3 * commit_timeout  # before the handlers have ended, after that, and a regular one in between
+    return min(SHARE * rebalance_timeout, rebalance_timeout - CANCEL_GRACE - commits)
 
 
 def check_grace(drain_grace: float, commit_timeout: float, rebalance_timeout: float) -> None:
