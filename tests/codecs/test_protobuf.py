@@ -23,6 +23,7 @@ from eventhub.record import Record
 from eventhub.registry.base import Schema, SchemaType
 from eventhub.registry.client import embedded_registry
 from tests.codecs.avro.test_schema import FEATURES
+from tests.codecs.models import Money
 
 CODEC = ProtobufCodec()
 GOLDEN = Path(__file__).parent / "golden"
@@ -214,6 +215,31 @@ def test_what_was_not_written_has_the_classes_default() -> None:
     assert New(a=3, currency="EUR", note=None) == read(New, written(Old(a=3)))
     with pytest.raises(SchemaMismatch, match=r"Needy\.b: Field required"):
         read(Needy, written(Old(a=3)))
+
+
+class Dated(Event, topic="dated", format=Format.PROTOBUF):
+    """A union of types that are all texts to Protobuf."""
+
+    value: Annotated[str | Money | date | time | float, Number(1)]
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-01-01", "1.50", Decimal("1.50"), Decimal("7.00"), 7.5, date(2026, 1, 1), time(1, 2, 3, 4)]
+)
+def test_members_of_a_union_that_are_all_texts_are_told_apart(value: Any) -> None:
+    """Each has a field of its own in the oneof, and is read as what was written in it."""
+    found = read(Dated, written(Dated(value=value))).value
+
+    assert (type(value), value) == (type(found), found)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(2, "bytes decimal"), (3, "int date"), (4, "long time-micros")])
+def test_a_text_that_is_none_of_its_kind_is_an_error_of_the_bytes(number: int, kind: str) -> None:
+    """The file promised a date, and the error holds nothing of what came instead."""
+    body = bytes([number << 3 | 2, 4]) + b"hush"
+
+    with pytest.raises(DecodeError, match=rf"Dated\.Value holds a text that is no {kind}$"):
+        read(Dated, b"\x00\x0a" + bytes([len(body)]) + body, 0)
 
 
 def test_what_the_reader_does_not_know_is_passed_over() -> None:

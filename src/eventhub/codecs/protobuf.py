@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
@@ -62,7 +63,11 @@ Models = Mapping[str, type[BaseModel]]
 __all__ = ["Number", "ProtobufCodec"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ISO = {"int date": date, "long time-micros": time, "long local-timestamp-micros": datetime}
+_ISO: Mapping[str, Any] = {"int date": date, "long time-micros": time, "long local-timestamp-micros": datetime}
+_FROM_TEXT: Mapping[str, Callable[[Any], Any]] = {
+    **{kind: cls.fromisoformat for kind, cls in _ISO.items()},
+    "bytes decimal": Decimal,
+}
 _SCALARS: Mapping[str, Callable[[Any], Any]] = {
     "boolean": write_boolean,
     "long": write_integer,
@@ -369,5 +374,9 @@ class _Reading:
         value = self._value(entry, getattr(found, entry.name))
         if isinstance(entry.shape, Record):
             return _validator(self._models[simple_name(entry.shape.name)])(value)
-        choose = chosen(entry.shape)
-        return value if choose is None else choose(value)
+        choose = _FROM_TEXT.get(_kind(entry.shape)) or chosen(entry.shape)
+        try:
+            return value if choose is None else choose(value)
+        except (ValueError, ArithmeticError) as error:
+            msg = f"{message.name} holds a text that is no {_kind(entry.shape)}"
+            raise Misfit(msg) from error

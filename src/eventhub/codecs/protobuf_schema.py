@@ -160,7 +160,9 @@ class _Derivation:
         message = self.messages[full] = ProtoMessage(full)
         for number, branch in enumerate(union.branches, 1):
             kind = self._type(branch, name, full, place)
-            message.fields.append(ProtoField(_branch_name(kind), number, "oneof", kind, branch))
+            named = _branch_name(kind)
+            is_taken = named in {entry.name for entry in message.fields}  # a date is a text as well
+            message.fields.append(ProtoField(f"{named}_{number}" if is_taken else named, number, "oneof", kind, branch))
         return full
 
 
