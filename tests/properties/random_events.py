@@ -12,8 +12,9 @@ from random import Random
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, Field, NaiveDatetime, create_model
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, create_model
 
+from eventhub.codecs.number import Number
 from eventhub.event import Event
 
 
@@ -150,15 +151,28 @@ def union_of(kinds: list[Kind]) -> Kind:
     return Kind(annotation, lambda random: None if random.random() < 0.3 else random.choice(values)(random), "union")
 
 
-def model_of(random: Random, kinds: list[Kind], base: type[BaseModel] = BaseModel, **keywords: str) -> Kind:
-    """A model with fields of these kinds."""
+class Anything(BaseModel):
+    """What a model asks for that holds anything: JSON has neither bytes nor infinity."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings")
+
+
+class AnyEvent(Anything, Event):
+    """An event of that kind."""
+
+
+def model_of(random: Random, kinds: list[Kind], base: type[BaseModel] = Anything, **keywords: str) -> Kind:
+    """A model with fields of these kinds, and with numbers, which only Protobuf asks for."""
     name = f"Model{random.getrandbits(64):x}"
     fields: dict[str, Kind] = {f"field_{number}": kind for number, kind in enumerate(kinds)}
-    annotations: dict[str, Any] = {field: (kind.annotation, ...) for field, kind in fields.items()}
+    annotations: dict[str, Any] = {
+        field: (Annotated[kind.annotation, Number(number)], ...)
+        for number, (field, kind) in enumerate(fields.items(), 1)
+    }
     made: Any = create_model(name, __base__=base, __cls_kwargs__=keywords, **annotations)
     return Kind(made, lambda random: made(**{field: kind.value(random) for field, kind in fields.items()}), name)
 
 
 def random_event_class(random: Random) -> Kind:
     """An event class of one to ten fields."""
-    return model_of(random, [random_kind(random) for _ in range(random.randrange(1, 11))], Event, topic="events")
+    return model_of(random, [random_kind(random) for _ in range(random.randrange(1, 11))], AnyEvent, topic="events")
