@@ -35,6 +35,7 @@ WRITES = {
 """The events by which a process is seen to work; each order leads to one of each row."""
 SESSION_TIMEOUT = 3.0  # seconds that a group waits for a member that was killed; the default of 30 is for longer runs
 LONGEST_PAUSE = 5.0  # seconds; longer than a session, so that some wake up as nobody's member
+PATIENCE = 120.0  # seconds without any new record; on a loaded machine four programs take long to start
 LOOK = 0.05  # seconds between two looks at what a process has written
 LAST = 0.8  # of all orders: after so many, nothing more is done, so that the last harm still meets work
 
@@ -109,7 +110,7 @@ async def run_chaos(setup: Setup, chaos: Chaos, dsn: str, broker: str, registry:
                         )
                         for name, planned in harms.items()
                     }
-                    hostile = await follow(hub.broker, watch, screen, setup.orders)
+                    hostile = await follow(hub.broker, watch, screen, setup.orders, patience=PATIENCE)
                     over.set()
                 await _come_to_its_end(running["checkout"])
                 exit_codes = await stop(running)

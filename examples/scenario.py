@@ -32,7 +32,7 @@ TOPICS = sorted(
 PARTITIONS = 4
 SCHEMA_GRACE = 1.0  # second in which an unknown schema may still turn up; a demo has no time for the default of 60
 POLL = 0.1  # seconds; how stale the table may be
-STALLED = 60.0  # seconds without any new record, after which the verdict says what is missing
+STALLED = 30.0  # seconds without any new record, after which the verdict says what is missing
 
 
 class LeftOver(Exception):
@@ -83,17 +83,20 @@ async def prepare(broker: Broker) -> None:
         raise LeftOver(msg)
 
 
-async def follow(broker: Broker, watch: Watch, screen: Screen, orders: int) -> Mapping[bytes, str]:
+async def follow(
+    broker: Broker, watch: Watch, screen: Screen, orders: int, *, patience: float = STALLED
+) -> Mapping[bytes, str]:
     """Watch until every order has come to its end, and put the hostile records among the orders meanwhile.
 
-    Returns what was put there. Gives up when nothing moves any more: the verdict then says what is missing.
+    Returns what was put there. Gives up when nothing has moved for ``patience`` seconds: the verdict then says what
+    is missing.
     """
     hostile: Mapping[bytes, str] = {}
     moved = monotonic()
     while not hostile or not ended(watch, orders + len(hostile)):
         if await watch.poll(POLL):
             moved = monotonic()
-        elif monotonic() - moved > STALLED:
+        elif monotonic() - moved > patience:
             break
         if not hostile and (genuine := _first_order(watch)):
             hostile = await send_hostile(broker, OrderCreated.__event__.topic, genuine)

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.record import ProducerRecord
-from examples.scenario import TOPICS, LeftOver, Setup, count_unread, ended, prepare
+from examples.scenario import TOPICS, LeftOver, Setup, count_unread, ended, follow, prepare
+from examples.table import screen
 from examples.watch import watching
 
 
@@ -109,3 +111,14 @@ def test_the_services_are_told_what_to_do() -> None:
         "INVENTORY_DATABASE": str(Path("folder") / "inventory.sqlite3"),
         "MAIL_SEED": "2",
     } == setup.environment
+
+
+async def test_a_run_in_which_nothing_moves_is_given_up() -> None:
+    """The verdict then says what is missing; nobody waits for ever."""
+    broker = MemoryBroker()
+    await prepare(broker)
+    with screen(Console(quiet=True)) as shown:
+        async with watching(broker, TOPICS) as watch:
+            hostile = await follow(broker, watch, shown, orders=1, patience=0.0)
+
+    assert {} == hostile
