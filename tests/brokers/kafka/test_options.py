@@ -113,12 +113,16 @@ def test_options_go_to_the_clients_that_know_them() -> None:
 
 
 def test_promises_are_kept() -> None:
-    """What is read is committed by nobody but the runtime, and what is written is confirmed by all replicas."""
+    """Nobody but the runtime commits what is read or leaves a group, and all replicas confirm what is written."""
     options = client_options(URL, Security(), {})
 
     assert not options.consumer["enable_auto_commit"]
     assert "none" == options.consumer["auto_offset_reset"]
     assert "read_committed" == options.consumer["isolation_level"]
+    assert (
+        2**31 - 1 == options.consumer["max_poll_interval_ms"]
+    )  # the largest there is: the client never leaves by itself
+    assert 30_000 == options.consumer["rebalance_timeout_ms"]
     assert "all" == options.producer["acks"]
     assert options.producer["enable_idempotence"]
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 from aiokafka.admin import NewPartitions
+from aiokafka.admin import NewTopic as ClientTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from structlog.testing import capture_logs
 
@@ -233,6 +234,35 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed() -> None:
         written = [int(record.value or b"") for record in records if record.key == b"%d" % key]
 
         assert numbers == [number for number, _ in itertools.groupby(written)][: len(numbers)]
+
+
+async def test_what_only_its_leader_has_is_not_acknowledged() -> None:
+    """It would be lost with that broker; what was acknowledged is still there when others take over."""
+    async with kafka(KafkaOptions(nodes=3)) as cluster, running(KafkaBroker(f"kafka://{cluster.bootstrap}")) as broker:
+        leader, *followers = cluster.nodes
+        async with client_admin(broker) as admin:
+            copies = {0: [node.id for node in cluster.nodes]}  # the first of them leads
+            await admin.create_topics([ClientTopic("orders", -1, -1, replica_assignments=copies)])
+        options = client_options(broker.url, Security(), {})
+        async with running(KafkaProducer(options.producer, broker.admin, delivery_timeout=3.0)) as producer:
+            await send(producer, ProducerRecord("orders", b"key", b"0"))
+            for node in followers:
+                await node.pause()
+            [alone] = await _send(producer, ProducerRecord("orders", b"key", b"1"))
+            await leader.kill()
+            for node in followers:
+                await node.resume()
+            await cluster.ready()
+            async with asyncio.timeout(DEADLINE):
+                while not isinstance(
+                    (await _send(producer, ProducerRecord("orders", b"key", b"2")))[0], RecordMetadata
+                ):
+                    pass
+        values = [record.value for record in await read_all(broker, "orders")]
+
+    assert isinstance(alone, PublishUncertain)
+    assert b"0" == values[0]
+    assert b"2" == values[-1]
 
 
 async def test_silent_broker_makes_a_record_uncertain_and_the_next_ones_go_on() -> None:
