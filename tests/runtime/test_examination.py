@@ -160,6 +160,26 @@ async def test_a_group_that_does_not_settle_is_warned_of_once_in_a_while() -> No
     assert group.assignment.failure is None
 
 
+@pytest.mark.slow
+async def test_members_that_come_and_go_are_told_and_nobody_is_replaced(shop: Shop) -> None:
+    """Each costs the group two rebalances; the one that stays says so, with what the broker has to say."""
+    service = listener(shop, [])
+    with capture_logs() as logs:
+        async with shop.serving(service) as hub:
+            for _ in range(2):
+                async with shop.serving(service):
+                    pass
+            await until(lambda: any(entry["event"] == "eventhub.group_unsettled" for entry in logs), timeout=30)
+            told = problems(hub)
+            rebuilt = hub.supervisors[0].counters.rebuilt
+    [warned] = [entry for entry in logs if entry["event"] == "eventhub.group_unsettled"]
+
+    assert warned["rebalances"] > 3
+    assert "nothing is wrong with the addresses, the topics or the rights" == warned["cause"]
+    assert "times within a minute" in told
+    assert 0 == rebuilt
+
+
 async def test_partitions_that_nobody_reads_are_told_while_that_lasts() -> None:
     """A member without partitions asks whether the group reads everything, and says what it does not read."""
     group = Restless()
@@ -221,11 +241,11 @@ async def test_a_topic_that_was_made_again_is_told_until_it_is_read(kafka_url: s
         async with shop.serving(service, options=options) as hub:
             async with client_admin(KafkaBroker(kafka_url)) as admin:
                 await admin.delete_topics(topics)
-            await until(lambda: "topics missing" in _unread(hub), timeout=30)
+            await until(lambda: "topics missing" in problems(hub), timeout=30)
             await hub.broker.admin.create_topics([NewTopic(topic) for topic in topics])
-            await until(lambda: f"no member of the group reads {topics[0]}[0]" in _unread(hub), timeout=30)
+            await until(lambda: f"no member of the group reads {topics[0]}[0]" in problems(hub), timeout=30)
             await hub.publish_many(shop.orders("a"))
-            await until(lambda: seen and not _unread(hub), timeout=30)
+            await until(lambda: seen and not problems(hub), timeout=30)
             rebuilt = hub.supervisors[0].counters.rebuilt
     warned = [entry["found"] for entry in logs if entry["event"] == "eventhub.partitions_unread"]
 
@@ -233,7 +253,7 @@ async def test_a_topic_that_was_made_again_is_told_until_it_is_read(kafka_url: s
     assert ([0], 0) == (seen, rebuilt)
 
 
-def _unread(hub: Hub) -> str:
-    """What nobody reads, as health tells it."""
+def problems(hub: Hub) -> str:
+    """What is wrong with the one service of a hub, as health tells it."""
     [found] = hub.health().values()
     return " ".join(found.problems)
