@@ -45,17 +45,6 @@ async def test_what_was_committed_outlives_the_process(path: Path) -> None:
         assert not await claims(again, claim)
 
 
-async def test_commits_wait_for_the_disk_and_deletes_of_a_relay_do_not(store: SqliteStore) -> None:
-    """What the business commits is on the disk (FULL, 2); a delete gets there with the next commit (NORMAL, 1)."""
-    async with store.transaction() as transaction, store.backlog() as backlog:
-        found = [
-            next(iter(await connection.execute_fetchall("PRAGMA synchronous")))
-            for connection in (transaction.connection, backlog._connection())
-        ]
-
-    assert [(2,), (1,)] == found
-
-
 async def test_another_number_of_buckets_is_refused(path: Path) -> None:
     """An outbox keeps the buckets that it was made with, and says how many."""
     async with SqliteStore(path, buckets=4):

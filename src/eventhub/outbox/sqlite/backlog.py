@@ -99,7 +99,7 @@ class SqliteBacklog:
         """Do nothing: a lock of the kernel needs no sign of life."""
 
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
-        """The first rows of these buckets."""
+        """The first rows of these buckets, all of them on the disk: what power could undo is no event yet."""
         names = self._store.names
         where, values = "", list[object]()
         if len(buckets) < self._store.buckets:
@@ -115,6 +115,8 @@ class SqliteBacklog:
                 f"{where} ORDER BY id LIMIT ?",
                 (*values, limit),
             )
+        if rows:
+            await self._store.durability.reached()
         return [
             OutboxRow(number, topic, key, value, headers_from_text(headers), event_id)
             for number, topic, key, value, headers, event_id in rows

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-_PRAGMAS = ("journal_mode=WAL", "busy_timeout=5000")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",  # commits do not wait for the disk one by one; who has to know asks Durability
+    "wal_autocheckpoint=4000",  # pages, 16 MiB: the commit that comes to it waits for the disk more than once
+    "busy_timeout=5000",
+)
 
 # Failures of the file rather than of a statement (SQLite: result codes); extended codes are above the lowest byte.
 _OUTAGES = frozenset(
@@ -35,13 +40,8 @@ _OUTAGES = frozenset(
 )
 
 
-async def opened(path: Path, synchronous: str = "FULL") -> aiosqlite.Connection:
-    """An open connection.
-
-    Args:
-        path: The file.
-        synchronous: FULL, for which committed means on the disk; NORMAL, whose commits reach it with the
-            next one that is FULL: a loss of power may undo them, and nothing else.
+async def opened(path: Path) -> aiosqlite.Connection:
+    """An open connection, whose commits are on the disk once ``Durability`` says so.
 
     Raises:
         StoreError: If the file cannot be opened.
@@ -53,7 +53,7 @@ async def opened(path: Path, synchronous: str = "FULL") -> aiosqlite.Connection:
         # fails with SQLITE_BUSY at once, which no timeout heals.
         database = await aiosqlite.connect(path, isolation_level=None)
         try:
-            for pragma in (*_PRAGMAS, f"synchronous={synchronous}"):
+            for pragma in _PRAGMAS:
                 await database.execute(f"PRAGMA {pragma}")
         except BaseException:
             await database.close()

@@ -15,6 +15,7 @@ from eventhub.outbox.doorbell import Doorbell
 from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
 from eventhub.outbox.sqlite.backlog import RelayLock, SqliteBacklog
 from eventhub.outbox.sqlite.connection import begun, opened, ours
+from eventhub.outbox.sqlite.durability import Durability
 from eventhub.outbox.sqlite.tables import names, sqlite_ddl
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class SqliteStore:
         # fair and quick, waiting in SQLite's busy handler is neither.
         self.alone = asyncio.Lock()
         """Held by whoever of this process writes."""
+        self.durability = Durability(self.path)
+        """Tells when what is committed is on the disk."""
         self._writer: aiosqlite.Connection | None = None
 
     async def __aenter__(self) -> Self:
@@ -98,15 +101,21 @@ class SqliteStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
-        """Commit what the block does; one block of this process runs at a time."""
-        async with self.alone:
-            writer = self._require_open()
+        """Commit what the block does, and wait for the disk; one block of this process runs at a time."""
+        async with self._writing() as writer:
             transaction = SqliteTransaction(self, writer)
-            async with begun(writer, self.path):
-                yield transaction
+            yield transaction
         if transaction.enqueued:
             self.counters.enqueued += transaction.enqueued
             self.doorbell.ring()
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with self.alone:
+            writer = self._require_open()
+            async with begun(writer, self.path):
+                yield writer
+        await self.durability.reached()  # beside the next block, whose commit the same sync may serve
 
     @asynccontextmanager
     async def backlog(self) -> AsyncIterator[SqliteBacklog]:
@@ -114,7 +123,7 @@ class SqliteStore:
 
         Its deletes need not wait for the disk: one that a loss of power undoes has the row published twice.
         """
-        backlog = SqliteBacklog(self, await opened(self.path, synchronous="NORMAL"))
+        backlog = SqliteBacklog(self, await opened(self.path))
         try:
             yield backlog
         finally:
@@ -130,15 +139,13 @@ class SqliteStore:
         first = (today - _EPOCH).days - self.window_days
         forgotten = 0
         while True:
-            async with self.alone:
-                writer = self._require_open()
-                async with begun(writer, self.path):
-                    # A table without row ids is deleted from by its key, so the oldest day goes first.
-                    cursor = await writer.execute(
-                        f"DELETE FROM {self.names.inbox} WHERE (day, consumer_group, scope, event_id) IN "
-                        f"(SELECT day, consumer_group, scope, event_id FROM {self.names.inbox} WHERE day < ? LIMIT ?)",
-                        (first, _FORGET_ROWS),
-                    )
+            async with self._writing() as writer:
+                # A table without row ids is deleted from by its key, so the oldest day goes first.
+                cursor = await writer.execute(
+                    f"DELETE FROM {self.names.inbox} WHERE (day, consumer_group, scope, event_id) IN "
+                    f"(SELECT day, consumer_group, scope, event_id FROM {self.names.inbox} WHERE day < ? LIMIT ?)",
+                    (first, _FORGET_ROWS),
+                )
             forgotten += cursor.rowcount
             if cursor.rowcount < _FORGET_ROWS:
                 return forgotten
@@ -176,13 +183,11 @@ class SqliteStore:
     async def _take(self, ids: Sequence[int] | None, copy: str | None) -> int:
         """Delete dead rows, all for None, after copying them if a statement for that is given."""
         number = 0
-        async with self.alone:
-            writer = self._require_open()
-            async with begun(writer, self.path):
-                for where, values in [("", ())] if ids is None else [(" WHERE id = ?", (one,)) for one in ids]:
-                    if copy is not None:
-                        await writer.execute(copy + where, values)
-                    number += (await writer.execute(f"DELETE FROM {self.names.dead}{where}", values)).rowcount
+        async with self._writing() as writer:
+            for where, values in [("", ())] if ids is None else [(" WHERE id = ?", (one,)) for one in ids]:
+                if copy is not None:
+                    await writer.execute(copy + where, values)
+                number += (await writer.execute(f"DELETE FROM {self.names.dead}{where}", values)).rowcount
         return number
 
     async def _ask(self, query: str, values: Iterable[Any] = ()) -> Iterable[Any]:
