@@ -291,6 +291,22 @@ async def test_order_survives_the_end_of_a_careful_stretch() -> None:
     assert 5 == owned.offsets.committable
 
 
+async def test_a_lead_that_a_handler_cancels_is_a_failure() -> None:
+    """Nobody would take up records any more; without a failure the service would look healthy."""
+
+    async def process(_: Record, __: Partition) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("a"))])
+    await until(lambda: made.failure is not None)
+
+    assert isinstance(made.failure, RuntimeError)
+    assert 1 == owned.offsets.committable
+
+
 async def test_what_a_handler_leaves_in_its_context_is_not_seen_by_the_next() -> None:
     """Context variables set by a handler that does not suspend end with it."""
     left: ContextVar[int | None] = ContextVar("left", default=None)

@@ -64,7 +64,7 @@ class Lanes:
         self._stopped = False
         self._hurried = asyncio.Event()
         self.failure: BaseException | None = None
-        """Why the lanes broke down, or None; a bug, since ``process`` answers for its errors."""
+        """Why the lanes broke down, or None; a bug, ours or a handler's, since ``process`` answers for its errors."""
         self.in_flight = 0
         """Records that are begun and unfinished, those that wait behind their key included."""
         self.in_flight_bytes = 0
@@ -390,6 +390,8 @@ class Lanes:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if (lane := self._tasks.pop(task)) is not None:
             self._close(lane)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failure = error
+        if not task.cancelled():
+            self.failure = task.exception() or self.failure
+        elif lane is None and not self._stopped:  # by a handler that cancelled the task it ran in, and did not suspend
+            self.failure = RuntimeError("the task that takes up records was cancelled; does a handler cancel its own?")
         self._tell_room()
