@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from typing import Any, cast
@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from structlog.testing import capture_logs
 
 from eventhub import Options, Service, Start, subscribe
-from eventhub.brokers.base import Broker, NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener
+from eventhub.brokers.base import Broker, Consumer, NewTopic, OffsetAndMetadata, OffsetRange, RebalanceListener
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.kafka.consumer import KafkaConsumer
 from eventhub.brokers.memory import MemoryBroker, Operation
@@ -154,6 +154,69 @@ async def test_a_position_that_is_gone_may_end_the_service_instead(shop: Shop) -
             await asyncio.wait_for(hub.serve(service), 5)
 
     assert [0, 1] == seen
+
+
+async def test_a_log_that_was_cut_off_below_the_commit_is_read_in_full() -> None:
+    """What the commit notes as finished beyond it stood in another log; the records there now are others."""
+    broker, seen = MemoryBroker(), list[int]()
+    shop, options = Shop(lambda: broker), Options(partitions=1, stop_grace=0.0)
+    hanging = asyncio.Event()
+
+    @subscribe(shop.order)
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+        if order.customer == "slow":
+            await hanging.wait()
+
+    service = Service(shop.name("listener"), [listen])
+    async with shop.serving(service, options=options) as hub:
+        places = await hub.publish_many([*shop.orders("abc"), shop.order(customer="slow"), *shop.orders("ab")])
+        await until(lambda: hub.supervisors[0].counters.handled == 5)
+    seen.clear()
+    broker.truncate(TopicPartition(places[0].topic, 0), 2)
+    async with shop.serving(service, options=options) as hub:
+        await until(lambda: seen == [0, 1])
+        for order in shop.orders("abcdef")[2:]:
+            await hub.publish(order)
+        await until(lambda: len(seen) == 6)
+
+    assert [0, 1, 2, 3, 4, 5] == seen
+    assert 6 == await shop.committed(shop.order, service)
+
+
+class Revoking:
+    """A ``Consumer`` whose partitions are revoked while it asks for offsets."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        """Revoke from this assignment."""
+        self._assignment = assignment
+        self.sought: list[int] = []
+
+    async def offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, OffsetRange]:
+        """Revoke, then answer."""
+        await self._assignment.on_revoked(set(partitions))
+        return {partition: OffsetRange(5, 9) for partition in partitions}
+
+    async def commit(self, _: object) -> None:
+        """Store nothing."""
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        """Note the offset."""
+        self.sought.append(offset)
+
+
+async def test_a_partition_that_is_revoked_while_its_log_is_asked_for_is_left_alone() -> None:
+    """Where its next owner begins is not ours to say, and nothing ends for it."""
+    lanes = Lanes(ignore, concurrency=1, clock=SystemClock())
+    assignment = Assignment("group", {}, lanes, Options())
+    consumer = Revoking(assignment)
+    assignment.use(cast("Consumer", consumer))
+    place = TopicPartition("orders", 0)
+    assignment.partitions[place] = Partition(place, Ordering.KEY, Offsets(0), 0)
+    await assignment.reset({place: 0})
+
+    assert {} == assignment.partitions
+    assert [] == consumer.sought
 
 
 async def handle_two_and_delete_two_more(shop: Shop, service: Service[Any]) -> None:

@@ -206,25 +206,26 @@ class Assignment:
         partition.position = following
 
     async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
-        """Go on at the first record that the log still holds; a position past its end may mean another log.
+        """Go on at the first record that the log still holds; a position past its end means another log.
 
         Raises:
             BrokerError: If the broker does not say what it holds.
         """
-        mine = [tp for tp in positions if tp in self.partitions]
+        mine = {tp: partition for tp in positions if (partition := self.partitions.get(tp)) is not None}
         ranges = await self._speaking().offsets(mine)
-        for tp in mine:
-            held, asked = ranges[tp], self.partitions[tp].position
+        for tp, partition in mine.items():
+            held, asked = ranges[tp], partition.position
             first = asked if held.beginning <= asked <= held.end else held.beginning
-            log.warning(
-                "eventhub.offset_reset",
-                group=self._group,
-                topic=tp.topic,
-                partition=tp.partition,
-                asked=asked,
-                offset=first,
-            )
-            self.partitions[tp].position = first
+            log.warning("eventhub.offset_reset", **_place(tp), group=self._group, asked=asked, offset=first)
+            if first < asked:
+                await self._lanes.drain([partition], self._options.drain_grace)
+            if self.partitions.get(tp) is not partition:  # revoked meanwhile; its position is another's to find
+                continue
+            if first < asked:  # what was finished in the last log says nothing about this one
+                again = Partition(tp, partition.ordering, Offsets(first), first, origin=partition.origin)
+                self.partitions[tp] = again
+                self._lanes.adopt(again)
+            partition.position = first
             self._speaking().seek(tp, first)
 
     def lag(self) -> int:
