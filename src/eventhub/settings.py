@@ -81,10 +81,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="EVENTHUB_", frozen=True)
 
-    broker: str = "memory://"
-    """``memory://`` or ``kafka://host:port[,host:port...]``."""
-    registry: str = "embedded"
-    """``embedded`` or the registry's URL."""
+    broker: str = Field(default="memory://", repr=False)
+    """``memory://`` or ``kafka://host:port[,host:port...]``; in no representation, since URLs may hold passwords."""
+    registry: str = Field(default="embedded", repr=False)
+    """``embedded`` or the registry's URL; in no representation either."""
     registry_token: SecretStr = SecretStr("")
     """The token that the registry at a URL asks for; empty for none. User and password stand in the URL."""
     auto_register: bool | None = None

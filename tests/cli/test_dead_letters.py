@@ -250,6 +250,7 @@ async def test_a_topic_without_dead_letters_is_one_message(kafka_url: str) -> No
     ("url", "message"),
     [
         ("memory://", "DeclarationError: EVENTHUB_BROKER is memory://, which no two processes share"),
+        ("amqp://u:hunter2@host", "DeclarationError: EVENTHUB_BROKER is host, which no two processes share"),
         ("kafka://127.0.0.1:9", "BrokerError: cannot connect to Kafka"),
     ],
 )

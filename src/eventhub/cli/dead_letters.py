@@ -214,7 +214,8 @@ async def _connected(
 ) -> None:
     """Work on the letters of a broker that others share; it takes no registry."""
     if not settings.broker.startswith("kafka://"):
-        msg = f"EVENTHUB_BROKER is {settings.broker}, which no two processes share; set it to kafka://host:port"
+        shown = settings.broker.rpartition("@")[2]  # without a password
+        msg = f"EVENTHUB_BROKER is {shown}, which no two processes share; set it to kafka://host:port"
         raise DeclarationError(msg)
     broker = KafkaBroker(settings.broker, security=settings.security)
     try:
