@@ -120,6 +120,8 @@ class DeedKind(StrEnum):
     """A process loses the broker for a while."""
     AWAY = "away"
     """All of them do."""
+    BREAK = "break"
+    """The connection of a process breaks, and another can be made at once."""
     DEAFEN = "deafen"
     """The client of a process is never answered again, and does not say so: it has to be replaced."""
     FENCE = "fence"

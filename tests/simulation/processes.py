@@ -154,11 +154,17 @@ class Network:
         """Whether requests and answers get lost now and then."""
         self.deaf: set[str] = set()
         """Clients that are not answered any more."""
+        self.broken: set[str] = set()
+        """Clients whose next poll fails."""
 
     async def before(self, operation: Operation, client: str) -> None:
         """Carry a request."""
         if client in self.deaf:
             await self._keep_waiting(operation)
+        if client in self.broken and operation is Operation.POLL:
+            self.broken.remove(client)
+            msg = "the connection is broken"
+            raise BrokerError(msg)
         process = PROCESS.get()
         if process is None or operation is Operation.ADMIN:
             return

@@ -196,6 +196,8 @@ class Simulation:
                 process.pause()
                 await asyncio.sleep(deed.seconds)
                 process.resume()
+            case DeedKind.BREAK:
+                self._network.broken.add(process.member)
             case DeedKind.DEAFEN:
                 self._network.deaf.add(process.member)
             case DeedKind.FENCE:
