@@ -93,6 +93,79 @@ async def test_a_handler_may_say_which_event_failed(shop: Shop) -> None:
     assert set("abcd") == set(handled)
 
 
+@pytest.mark.parametrize("index", [-1, 9])
+async def test_an_index_that_is_none_of_the_batch_says_nothing(shop: Shop, index: int) -> None:
+    """The events are handled one by one, and none is done before it was."""
+    stored: list[str] = []
+
+    @subscribe_batch(shop.order, size=4, wait=0.2)
+    async def store(orders: Sequence[Any]) -> None:
+        if len(orders) > 1:
+            raise BatchFailed(index)
+        stored.extend(order.customer for order in orders)
+
+    async with shop.serving(Service(shop.name("sink"), [store])) as hub:
+        await hub.publish_many(shop.orders("abcd"))
+        await until(lambda: hub.supervisors[0].counters.handled == 4)
+
+    assert "abcd" == "".join(sorted(stored))
+
+
+async def test_whatever_failed_an_event_is_told_to_it(shop: Shop) -> None:
+    """``StopIteration``, too, which no future takes as an error: no other event waits for ever."""
+    stored: list[str] = []
+
+    @subscribe_batch(shop.order, size=4, wait=0.2, retry=Retry(attempts=1))
+    async def store(orders: Sequence[Any]) -> None:
+        for index, order in enumerate(orders):
+            if order.customer == "b":
+                raise BatchFailed(index) from StopIteration()
+            stored.append(order.customer)
+
+    service = Service(shop.name("sink"), [store])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("abcd"))
+        await until(lambda: hub.supervisors[0].counters.handled == 3 and hub.supervisors[0].counters.dead_lettered == 1)
+
+    assert "acd" == "".join(sorted(stored))
+    assert [b"b"] == [letter.record.key for letter in await shop.letters(shop.order, service)]
+
+
+async def test_the_error_decides_the_fate_also_of_an_event_that_is_alone(shop: Shop) -> None:
+    """What is ignored, or fatal, is so at the second attempt as at the first."""
+    attempts = 0
+
+    @subscribe_batch(shop.order, size=4, wait=0.0, retry=Retry(ignore=LookupError, waits=(0.0,)))
+    async def store(_: Sequence[Any]) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise BatchFailed(0) from (ValueError() if attempts == 1 else LookupError())
+
+    async with shop.serving(Service(shop.name("sink"), [store])) as hub:
+        await hub.publish_many(shop.orders("a"))
+        await until(lambda: hub.supervisors[0].counters.ignored == 1)
+
+    assert 2 == attempts
+
+
+async def test_a_handler_may_take_its_list_apart(shop: Shop) -> None:
+    """When it fails then, all events of the batch are handled one by one."""
+    stored: list[str] = []
+
+    @subscribe_batch(shop.order, size=4, wait=0.2)
+    async def store(orders: Any) -> None:
+        if len(orders) > 1:
+            del orders[1:]
+            raise ValueError
+        stored.extend(order.customer for order in orders)
+
+    async with shop.serving(Service(shop.name("sink"), [store])) as hub:
+        await hub.publish_many(shop.orders("abcd"))
+        await until(lambda: hub.supervisors[0].counters.handled == 4)
+
+    assert "abcd" == "".join(sorted(stored))
+
+
 async def _takes_two(orders: Sequence[OrderCreated], more: int) -> None: ...
 async def _returns(orders: Sequence[OrderCreated]) -> OrderCreated: ...  # type: ignore[empty-body]
 def _plain(orders: Sequence[OrderCreated]) -> None: ...

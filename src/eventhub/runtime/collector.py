@@ -27,13 +27,17 @@ class _Verdict(Enum):
     ALONE = "alone"  # its batch failed, and nobody knows why
 
 
+_Told = _Verdict | BatchFailed
+"""What becomes of an event of a batch; the error is for the event that it names."""
+
+
 class _Gathering:
     """A batch that is being filled."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self.events: list[Event] = []
-        self.followers: list[asyncio.Future[_Verdict]] = []  # of all events but the leader's
+        self.followers: list[asyncio.Future[_Told]] = []  # of all events but the leader's
         self.full = asyncio.Event()
 
     def add(self, event: Event) -> None:
@@ -60,18 +64,27 @@ class Collector:
 
     async def handle(self, context: Context[Any]) -> Sequence[Event]:
         """Return once the event was handled as part of a batch, or alone if it was tried before."""
-        verdict = _Verdict.AGAIN if context.attempt == 1 else _Verdict.ALONE
+        verdict: _Told = _Verdict.AGAIN if context.attempt == 1 else _Verdict.ALONE
         while verdict is _Verdict.AGAIN:
             verdict = await (self._lead(context.event) if self._gathering is None else self._follow(context.event))
         if verdict is _Verdict.ALONE:
-            await self._function([context.event])
+            verdict = await self._handle_alone(context.event)
+        if isinstance(verdict, BatchFailed):
+            raise verdict.__cause__ or verdict
         return ()
 
-    async def _follow(self, event: Event) -> _Verdict:
+    async def _handle_alone(self, event: Event) -> _Told:
+        try:
+            await self._function([event])
+        except BatchFailed as failed:  # whatever it says, there is but one
+            return failed
+        return _Verdict.DONE
+
+    async def _follow(self, event: Event) -> _Told:
         gathering = self._gathering
         if gathering is None:
             return _Verdict.AGAIN
-        verdict: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
+        verdict: asyncio.Future[_Told] = asyncio.get_running_loop().create_future()
         gathering.followers.append(verdict)
         gathering.add(event)
         if gathering.full.is_set():
@@ -79,16 +92,16 @@ class Collector:
         async with self._aside():
             return await verdict
 
-    async def _lead(self, event: Event) -> _Verdict:
+    async def _lead(self, event: Event) -> _Told:
         gathering = self._gathering = _Gathering(self._batch.size)
         gathering.add(event)
         try:
             await self._wait(gathering)
             await self._function(gathering.events)
-        except BatchFailed as failed:
-            return self._tell_from(gathering, failed)
-        except Exception:
-            if len(gathering.events) == 1:
+        except Exception as error:
+            if isinstance(error, BatchFailed) and 0 <= error.index <= len(gathering.followers):
+                return self._tell_from(gathering, error)
+            if not gathering.followers:
                 raise
             return self._tell(gathering, _Verdict.ALONE)
         except BaseException:  # the leader was cancelled; the others gather anew
@@ -116,17 +129,13 @@ class Collector:
                 follower.set_result(verdict)
         return verdict
 
-    def _tell_from(self, gathering: _Gathering, failed: BatchFailed) -> _Verdict:
+    def _tell_from(self, gathering: _Gathering, failed: BatchFailed) -> _Told:
         """Done up to the event that failed, which fails for what failed it; those behind it gather anew."""
         for position, follower in enumerate(gathering.followers, start=1):
             if follower.done():
                 continue
             if position < failed.index:
                 follower.set_result(_Verdict.DONE)
-            elif position == failed.index:
-                follower.set_exception(failed.__cause__ or failed)
             else:
-                follower.set_result(_Verdict.AGAIN)
-        if failed.index == 0:
-            raise failed.__cause__ or failed
-        return _Verdict.DONE
+                follower.set_result(failed if position == failed.index else _Verdict.AGAIN)
+        return _Verdict.DONE if failed.index else failed
