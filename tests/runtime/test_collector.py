@@ -1,9 +1,11 @@
 """Batches: many events in one call, each with its own lane and fate."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from eventhub import BatchFailed, DeclarationError, Limits, Retry, Service, subscribe_batch
 from eventhub.testing.waiting import until
@@ -91,6 +93,34 @@ async def test_a_handler_may_say_which_event_failed(shop: Shop) -> None:
     assert ("LookupError", "no such shelf") == (letter.error_type, letter.error_message)
     assert 1 == handled.count("b")
     assert set("abcd") == set(handled)
+
+
+async def test_a_batch_that_runs_at_the_stop_is_finished_first(shop: Shop) -> None:
+    """None of its events comes again."""
+    begun, ended, calls = asyncio.Event(), asyncio.Event(), list[int]()
+
+    @subscribe_batch(shop.order, size=4, wait=10.0)
+    async def store(orders: Sequence[Any]) -> None:
+        calls.append(len(orders))
+        begun.set()
+        await ended.wait()
+
+    service = Service(shop.name("sink"), [store])
+    async with shop.serving(service) as hub:
+        [supervisor] = hub.supervisors
+        await hub.publish_many(shop.orders("abcd"))
+        await begun.wait()
+        assert supervisor.worker is not None
+        draining = asyncio.create_task(
+            supervisor.worker.lanes.drain(supervisor.worker.assignment.partitions.values(), 60.0)
+        )
+        for _turn in range(10):
+            await checkpoint()
+        ended.set()
+        await draining
+
+    assert [4] == calls
+    assert 4 == await shop.committed(shop.order, service)
 
 
 @pytest.mark.parametrize("index", [-1, 9])

@@ -211,7 +211,7 @@ async def test_a_handler_that_outlives_the_grace_is_cancelled_and_not_finished()
 
 async def test_a_key_waits_for_a_handler_that_swallowed_its_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the partition comes back, the key's record starts only after the stubborn handler has ended."""
-    monkeypatch.setattr("eventhub.runtime.lanes.CANCEL_GRACE", 0.0)
+    monkeypatch.setattr("eventhub.runtime.grace.CANCEL_GRACE", 0.0)
     gate = asyncio.Event()
     log: list[str] = []
 
@@ -242,7 +242,7 @@ async def test_a_key_waits_for_a_handler_that_swallowed_its_cancellation(monkeyp
 
 async def test_a_careful_partition_waits_for_every_stubborn_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its records share a lane, whatever keys its predecessor's handlers have."""
-    monkeypatch.setattr("eventhub.runtime.lanes.CANCEL_GRACE", 0.0)
+    monkeypatch.setattr("eventhub.runtime.grace.CANCEL_GRACE", 0.0)
     gates, handled = [asyncio.Event(), asyncio.Event()], list[int]()
 
     async def process(record: Record, own: Partition) -> None:
@@ -345,6 +345,30 @@ async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
     watching.cancel()
 
     assert turns > 10
+
+
+@pytest.mark.parametrize(("is_begun", "finished"), [(True, 2), (False, 0)])
+async def test_what_another_lane_handles_may_finish_before_its_partition_goes(is_begun: bool, finished: int) -> None:
+    """Records of a batch have no place to run of their own; once the batch has begun they are no longer waiting."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def process(_: Record, __: Partition) -> None:
+        async with made.aside(begun):
+            await ended.wait()
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("ab"))])
+    await until(lambda: made.in_flight == 2 and made.running == 0)
+    if is_begun:
+        begun.set()
+    draining = asyncio.create_task(made.drain([owned], grace=60.0))
+    await until(lambda: owned.draining)
+    for _turn in range(10):
+        await checkpoint()
+    ended.set()
+    await draining
+
+    assert finished == owned.offsets.committable
 
 
 async def test_whoever_hurries_ends_the_grace() -> None:

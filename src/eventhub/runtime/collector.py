@@ -18,7 +18,7 @@ from eventhub.event import Event
 from eventhub.handler import Context
 from eventhub.subscription import Batch
 
-Aside = Callable[[], AbstractAsyncContextManager[None]]
+Aside = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 
 
 class _Verdict(Enum):
@@ -39,6 +39,7 @@ class _Gathering:
         self.events: list[Event] = []
         self.followers: list[asyncio.Future[_Told]] = []  # of all events but the leader's
         self.full = asyncio.Event()
+        self.begun = asyncio.Event()  # the handler has it
 
     def add(self, event: Event) -> None:
         self.events.append(event)
@@ -89,7 +90,7 @@ class Collector:
         gathering.add(event)
         if gathering.full.is_set():
             self._gathering = None
-        async with self._aside():
+        async with self._aside(gathering.begun):
             return await verdict
 
     async def _lead(self, event: Event) -> _Told:
@@ -97,6 +98,7 @@ class Collector:
         gathering.add(event)
         try:
             await self._wait(gathering)
+            gathering.begun.set()
             await self._function(gathering.events)
         except Exception as error:
             if isinstance(error, BatchFailed) and 0 <= error.index <= len(gathering.followers):
@@ -114,7 +116,7 @@ class Collector:
 
     async def _wait(self, gathering: _Gathering) -> None:
         """Wait until the batch is full, or for as long as it may take."""
-        async with self._aside():
+        async with self._aside(gathering.begun):
             try:
                 async with asyncio.timeout(self._batch.wait):
                     await gathering.full.wait()

@@ -27,6 +27,13 @@ async def still_running(
     return [task for task in tasks if not task.done()]
 
 
+async def cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait for their end, but not for ever."""
+    for task in tasks:
+        task.cancel()
+    await still_running(tasks, CANCEL_GRACE, asyncio.Event())
+
+
 def longest_grace(rebalance_timeout: float, commit_timeout: float) -> float:
     """The most seconds that handlers may go on in a rebalance, so that nobody else owns their partitions by then."""
     commits = 3 * commit_timeout  # before the handlers have ended, after that, and a regular one in between

@@ -22,7 +22,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 from eventhub.runtime.burst import items, size
-from eventhub.runtime.grace import CANCEL_GRACE, still_running
+from eventhub.runtime.grace import cancel, still_running
 from eventhub.runtime.partition import Lane, Partition, outlived
 from eventhub.runtime.places import Places
 
@@ -137,20 +137,27 @@ class Lanes:
         await self._take_place(lane)
 
     @asynccontextmanager
-    async def aside(self) -> AsyncIterator[None]:
-        """Let the record in hand wait within the block without occupying a place; its key stays in order."""
+    async def aside(self, begun: asyncio.Event) -> AsyncIterator[None]:
+        """Let the record in hand wait within the block without occupying a place; its key stays in order.
+
+        Once ``begun`` is set, another lane handles the record along with its own, and may do so to the end.
+        """
         await asyncio.sleep(0)  # as in rest
         lane = self._own_lane()
         self._give_place(lane)
-        yield
-        await self._take_place(lane)
+        lane.begun = begun
+        try:
+            yield
+            await self._take_place(lane)
+        finally:
+            lane.begun = None
 
     async def drain(self, partitions: Collection[Partition], grace: float) -> None:
         """Start nothing new of these partitions, wait for what runs, then cancel it; afterwards they are closed.
 
         Args:
             partitions: Those that are being given up.
-            grace: Seconds that running handlers have; resting ones are cancelled at once.
+            grace: Seconds that running handlers have; records that wait are cancelled at once.
         """
         for partition in partitions:
             partition.draining = True
@@ -158,12 +165,9 @@ class Lanes:
         mine = [lane for partition in partitions for lane in partition.lanes.values()]
         for lane in mine:
             self._forget_queue(lane)
-            if not lane.placed and lane.task is not None:
+            if not lane.is_handled and lane.task is not None:
                 lane.task.cancel()
-        late = await still_running([lane.task for lane in mine if lane.task is not None], grace, self._hurried)
-        for task in late:
-            task.cancel()
-        await still_running(late, CANCEL_GRACE, asyncio.Event())
+        await cancel(await still_running([lane.task for lane in mine if lane.task is not None], grace, self._hurried))
         for partition in partitions:
             partition.closed = True
 
@@ -180,10 +184,7 @@ class Lanes:
     async def stop(self) -> None:
         """End the leads and cancel whatever is left; every partition should be drained before."""
         self._stopped = True
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=CANCEL_GRACE)
+        await cancel(list(self._tasks))
 
     # -- the lead ---------------------------------------------------------------------------------
 

@@ -97,6 +97,13 @@ class Lane:
     """Whether it occupies one of the places to run."""
     parked: bool = False
     """Whether the record in hand rests until its next attempt."""
+    begun: asyncio.Event | None = None
+    """Set once another lane handles the record in hand along with its own; None where none will."""
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether a handler has the record in hand."""
+        return self.placed or (self.begun is not None and self.begun.is_set())
 
 
 def outlived(partition: Partition, stubborn: Iterable[Lane]) -> dict[Hashable, list[asyncio.Task[None]]]:
