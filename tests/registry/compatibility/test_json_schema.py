@@ -221,6 +221,7 @@ def test_changed_model_is_seen_through_everything() -> None:
         ({"anyOf": []}, "'anyOf'"),
         ({"$ref": "#/$defs/Nope"}, "nothing stands at '#/$defs/Nope'"),
         ({"$ref": "#/x/7", "x": [1]}, "nothing stands at"),
+        ({"$ref": f"#/x/{'9' * 5_000}", "x": [1]}, "nothing stands at"),
         ({"$ref": 3}, "'$ref'"),
     ],
 )
@@ -230,6 +231,14 @@ def test_what_is_no_schema_is_refused(schema: Any, reason: str) -> None:
         _parsed(schema)
 
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400])
+@pytest.mark.parametrize("keyword", ["minLength", "const", "multipleOf", "minimum"])
+def test_number_beyond_a_double_is_refused(keyword: str, number: str) -> None:
+    """It would become infinity, of which no whole number, no remainder and no JSON can be made."""
+    with pytest.raises(InvalidSchema, match="is beyond what a double holds"):
+        parse_schema(Schema(f'{{"{keyword}":{number}}}', SchemaType.JSON))
 
 
 def test_nesting_beyond_the_bound_is_refused() -> None:

@@ -202,6 +202,8 @@ def _outline(file: Any) -> dict[str, Any]:
         ("message A { int32 a = 19000; }", "19000 is no number of a field"),
         ("message A { int32 a = 1; int32 b = 1; }", "its name or its number 1 stands twice"),
         ("message A { int32 a = 1; int32 a = 2; }", "stands twice"),
+        ("message A { map<A, int32> a = 1; }", "field 'a' of 'A': 'A' is no type of a map's keys"),
+        ("message A { map<double, int32> a = 1; }", "'double' is no type of a map's keys"),
         ("message A {} message A {}", "'A' is defined twice"),
         ("message A { optional group B = 1 { } }", "'group' is not expected here"),
         ("message 1 {}", "'1' is not expected here"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -33,7 +34,7 @@ def load_json(text: str) -> Json:
         msg = f"schema is larger than {SCHEMA_BYTES} bytes"
         raise InvalidSchema(msg)
     try:
-        loaded = json.loads(text, parse_constant=_refuse_constant)
+        loaded = json.loads(text, parse_constant=_refuse_constant, parse_float=_double, parse_int=_whole)
         json.dumps(loaded, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         msg = f"schema is no JSON: {error}"
@@ -47,6 +48,21 @@ def load_json(text: str) -> Json:
 def _refuse_constant(constant: str) -> None:
     msg = f"{constant} is no number of JSON"
     raise ValueError(msg)
+
+
+def _double(text: str) -> float:
+    """A number that is no whole one; beyond a double it would become infinity, which JSON has no word for."""
+    number = float(text)
+    if math.isinf(number):
+        msg = f"{text[:20]} is beyond what a double holds"
+        raise ValueError(msg)
+    return number
+
+
+def _whole(text: str) -> int:
+    """A whole number, within the same bounds, since it may be compared with others."""
+    _double(text)
+    return int(text)
 
 
 def _deeper_than(value: object, depth: int) -> bool:

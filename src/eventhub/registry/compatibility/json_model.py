@@ -14,6 +14,7 @@ from eventhub.errors import InvalidSchema
 from eventhub.registry.compatibility.bounds import SCHEMA_DEPTH, Json, load_json
 
 TYPES: Final = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
+_INDEX_DIGITS: Final = 8  # more than a place in a list within the bounds has; Python reads at most 4,300
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def _step(document: Json, step: str) -> Json | None:
     match document:
         case dict():
             return document.get(step)
-        case list() if step.isdecimal() and int(step) < len(document):
+        case list() if step.isdecimal() and len(step) < _INDEX_DIGITS and int(step) < len(document):
             return document[int(step)]
         case _:
             return None

@@ -15,6 +15,8 @@ SCALARS: Final = (
 )  # fmt: skip
 """The types of fields, each at its number in ``descriptor.proto`` less one; three of them are no scalars."""
 
+_KEYS: Final = frozenset(SCALARS) - {"double", "float", "bytes", "group", "message", "enum"}
+"""The types that keys of maps may have."""
 _LAST_NUMBER = 2**29 - 1
 _RESERVED_NUMBERS = range(19_000, 20_000)  # Protobuf keeps them for itself
 
@@ -136,7 +138,7 @@ def _find(name: str, scope: str, kinds: Mapping[str, str]) -> str:
 
 
 def _check(message: Message, full: str) -> None:
-    """Each field needs a name and a number of its own."""
+    """Each field needs a name and a number of its own, and a map keys of a type that keys may have."""
     names: set[str] = set()
     numbers: set[int] = set()
     for field in message.fields:
@@ -145,6 +147,9 @@ def _check(message: Message, full: str) -> None:
             raise InvalidSchema(msg)
         if field.name in names or field.number in numbers:
             msg = f"field {field.name!r} of {full!r}: its name or its number {field.number} stands twice"
+            raise InvalidSchema(msg)
+        if field.type == "map" and field.named.partition(",")[0] not in _KEYS:
+            msg = f"field {field.name!r} of {full!r}: {field.named.partition(',')[0]!r} is no type of a map's keys"
             raise InvalidSchema(msg)
         names.add(field.name)
         numbers.add(field.number)
