@@ -168,6 +168,24 @@ async def test_client_of_one_context_sees_no_other(app: EmbeddedRegistry) -> Non
     assert 422 == (await ask(app, "POST", "/subjects/%3A.ctx%3As/versions", {"schema": record(c="int")}))[0]
 
 
+@pytest.mark.parametrize("context", ["foo", "%3A", ".a%3Ab", ".%1B[31m"])
+async def test_context_that_no_name_of_a_subject_could_hold_is_refused(app: EmbeddedRegistry, context: str) -> None:
+    """A journal, and every client without the context in its URL, would take its subjects for others."""
+    answer = await ask(app, "POST", f"/contexts/{context}/subjects/s/versions", {"schema": record()})
+
+    assert (422, 42208) == (answer[0], answer[1]["error_code"])
+    assert (200, []) == await ask(app, "GET", "/subjects")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+async def test_what_is_kept_verbatim_is_json(app: EmbeddedRegistry, number: str) -> None:
+    """What no JSON can say is refused, since no client could read the answer that hands it back."""
+    answer = await ask(app, "PUT", "/config/s", f'{{"compatibility": "FULL", "more": [{number}]}}'.encode())
+
+    assert error(400, "request is not as it should be: NaN and Infinity are no JSON") == answer
+    assert 404 == (await ask(app, "GET", "/config/s"))[0]
+
+
 async def test_contexts_are_listed_and_deleted_when_empty(app: EmbeddedRegistry) -> None:
     """A context is there as long as it has subjects; an empty one loses its settings."""
     await register(app, "%3A.ctx%3As", record())

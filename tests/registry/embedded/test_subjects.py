@@ -69,6 +69,8 @@ async def test_hundred_at_once_make_one_version(app: EmbeddedRegistry) -> None:
         ("POST", "/subjects/s/versions", {"schema": ""}, error(42201, "Empty schema")),
         ("POST", "/subjects/__GLOBAL/versions", {}, error(42208, "The specified subject '__GLOBAL' is not a valid.")),
         ("POST", "/subjects/a%01b", {}, error(42208, "The specified subject 'a\x01b' is not a valid.")),
+        ("POST", "/subjects/a%C2%9Bb", {}, error(42208, "The specified subject 'a\x9bb' is not a valid.")),
+        ("PUT", "/config/:.%1B:", {}, error(42208, "The specified subject ':.\x1b:' is not a valid.")),
         ("POST", "/subjects/none", {"schema": '"int"'}, error(40401, "Subject 'none' not found.")),
         ("POST", "/subjects/s", {"schema": '"int"'}, error(40403, "Schema not found")),
         ("GET", "/subjects/none/versions", None, error(40401, "Subject 'none' not found.")),

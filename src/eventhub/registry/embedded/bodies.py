@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -119,12 +120,16 @@ def read(model: type[Body], body: bytes) -> Body:
         Refused: If it is no JSON, or JSON of another kind.
     """
     try:
-        return model.model_validate_json(body.strip() or b"{}")
+        found = model.model_validate_json(body.strip() or b"{}")
+        json.dumps(found.model_dump(), allow_nan=False)  # what is handed back verbatim has to be JSON
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         code = 400 if first["type"] == "json_invalid" else 422
         raise Refused(code, f"request is not as it should be{where and ' at ' + where}: {first['msg']}") from error
+    except ValueError as error:
+        raise Refused(400, "request is not as it should be: NaN and Infinity are no JSON") from error
+    return found
 
 
 def _as_sent(value: BaseModel | None) -> dict[str, Any] | None:

@@ -43,6 +43,11 @@ def invalid_schema(reason: str) -> Refused:
     return Refused(42201, f"Invalid schema: {reason}")
 
 
+def invalid_subject(text: str) -> Refused:
+    """A text names no subject, and no context."""
+    return Refused(42208, f"The specified subject '{text}' is not a valid.")
+
+
 def not_permitted(reason: str) -> Refused:
     """The mode of the subject forbids it."""
     return Refused(42205, reason)

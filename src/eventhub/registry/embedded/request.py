@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
+from unicodedata import category
 
 from eventhub.registry.embedded.bodies import SchemaBody, read
-from eventhub.registry.embedded.refused import Refused
+from eventhub.registry.embedded.refused import Refused, invalid_subject
 from eventhub.registry.embedded.state import DEFAULT_CONTEXT, Subject, parse_subject
 from eventhub.registry.embedded.store import Proposal
 
@@ -58,15 +59,17 @@ class Request:
     @property
     def subject(self) -> Subject:
         """The subject that the path begins with."""
-        text, subject = self.captured[0], self.place
-        if not subject.name or subject.name in _FORBIDDEN or any(letter < " " or letter == "\x7f" for letter in text):
-            raise Refused(42208, f"The specified subject '{text}' is not a valid.")
+        subject = self.place
+        if not subject.name or subject.name in _FORBIDDEN:
+            raise invalid_subject(self.captured[0])
         return subject
 
     @property
     def place(self) -> Subject:
         """The subject, or the whole context ``:.context:``, that the path begins with."""
         text = self.captured[0]
+        if any(category(letter) == "Cc" for letter in text):
+            raise invalid_subject(text)
         return parse_subject(text) if text.startswith(":.") else Subject(self.context, text)
 
     @property

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from unicodedata import category
 from urllib.parse import unquote
 
 from eventhub.registry.embedded import schemas, settings, subjects
-from eventhub.registry.embedded.refused import Refused
+from eventhub.registry.embedded.refused import Refused, invalid_subject
 from eventhub.registry.embedded.request import Request
 from eventhub.registry.embedded.state import DEFAULT_CONTEXT
 from eventhub.registry.embedded.store import Store
@@ -86,7 +87,7 @@ def find(method: str, raw_path: str) -> tuple[Route, tuple[str, ...], str]:
     parts = tuple(raw_path.strip("/").split("/"))
     context = DEFAULT_CONTEXT
     if parts[0] == "contexts" and len(parts) > 2:  # noqa: PLR2004 - more than the context itself
-        context, parts = unquote(parts[1]).strip(":"), parts[2:]
+        context, parts = _context(unquote(parts[1])), parts[2:]
     for pattern, methods in _BY_PARTS:
         if len(pattern) == len(parts) and all(want in {"*", part} for want, part in zip(pattern, parts, strict=True)):
             route = methods.get("GET" if method == "HEAD" else method)
@@ -95,3 +96,11 @@ def find(method: str, raw_path: str) -> tuple[Route, tuple[str, ...], str]:
             captured = tuple(unquote(part) for want, part in zip(pattern, parts, strict=True) if want == "*")
             return route, captured, context
     raise Refused(404, "HTTP 404 Not Found")
+
+
+def _context(text: str) -> str:
+    """A context as it stands in the names of its subjects, ``:.context:name``, or they would be read as others."""
+    context = text.strip(":")
+    if not context.startswith(".") or ":" in context or any(category(letter) == "Cc" for letter in context):
+        raise invalid_subject(text)
+    return context
