@@ -9,7 +9,7 @@ from eventhub.registry.base import Reference, Schema, SchemaType
 from eventhub.registry.compatibility import INVALID_SCHEMA, problems
 from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.bounds import REFERENCES
-from eventhub.registry.compatibility.parsed import parse_schema, problems_between
+from eventhub.registry.compatibility.parsed import Parsed, parse_schema, problems_between
 
 _LINE = Schema('{"type":"record","name":"Line","fields":[]}')
 
@@ -71,6 +71,50 @@ def test_schema_that_is_leaned_on_twice_is_one() -> None:
     known = {line: _LINE, order: _leaning(line)}
 
     assert text == parse_schema(Schema(text, references=(order, line)), known.__getitem__).text
+
+
+_LONG = ".".join(["a"] * 501)  # 1,001 letters
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        (SchemaType.AVRO, f'{{"type":"record","name":"R","namespace":"{_LONG}","fields":[]}}'),
+        (SchemaType.AVRO, f'{{"type":"enum","name":"E","symbols":["{"A" * 1_001}"]}}'),
+        (SchemaType.JSON, f'{{"properties":{{"{_LONG}":true}}}}'),
+        (SchemaType.PROTOBUF, f"package {_LONG}; message A {{ B b = 1; }}"),
+    ],
+)
+def test_name_beyond_the_bound_is_refused(type_: SchemaType, text: str) -> None:
+    """A namespace stands in the name of each type again, so that a small text could take minutes and gigabytes."""
+    with pytest.raises(InvalidSchema, match="letters, allowed are 1000"):
+        parse_schema(Schema(text, type_))
+    assert parse_schema(Schema(text.replace(_LONG, _LONG[4:]).replace("AA", "A"), type_)).text
+
+
+@pytest.mark.parametrize(
+    ("type_", "field"),
+    [
+        (SchemaType.AVRO, '{{"name":"f{}","type":"{}"}}'),
+        (SchemaType.JSON, '"f{}":{{"type":"{}"}}'),
+        (SchemaType.PROTOBUF, "{2} f{0} = {0};"),
+    ],
+)
+def test_list_of_problems_is_bounded(type_: SchemaType, field: str) -> None:
+    """A hundred problems tell enough of two schemas that have nothing to do with each other."""
+    frame = {
+        SchemaType.AVRO: ('{"type":"record","name":"R","fields":[', ",", "]}"),
+        SchemaType.JSON: ('{"properties":{', ",", "}}"),
+        SchemaType.PROTOBUF: ("message R {", " ", "}"),
+    }[type_]
+
+    def made(*kinds: str) -> Parsed:
+        fields = frame[1].join(field.format(number, *kinds) for number in range(1, 300))
+        return parse_schema(Schema(f"{frame[0]}{fields}{frame[2]}", type_))
+
+    problems = problems_between(made("boolean", "bool"), made("string", "string"))
+
+    assert 100 == len(problems)
 
 
 def test_problems_are_sentences() -> None:

@@ -24,7 +24,7 @@ from eventhub.registry.compatibility.avro_model import (
     Type,
     Union,
 )
-from eventhub.registry.compatibility.bounds import COMPARISONS
+from eventhub.registry.compatibility.bounds import COMPARISONS, PROBLEMS
 from eventhub.registry.compatibility.problem import Problem
 
 _PROMOTIONS = {
@@ -67,7 +67,7 @@ class _Comparison:
                 msg = f"schemas are too large to compare: more than {COMPARISONS} pairs of types"
                 raise InvalidSchema(msg)
             self._found[pair] = ()
-            self._found[pair] = tuple(self._differences(reader, writer, path))
+            self._found[pair] = tuple(islice(self._differences(reader, writer, path), PROBLEMS))
         return self._found[pair]
 
     def _differences(self, reader: Type, writer: Type, path: str) -> Iterator[Problem]:

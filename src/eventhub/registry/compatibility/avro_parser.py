@@ -27,7 +27,7 @@ from eventhub.registry.compatibility.avro_model import (
     Type,
     Union,
 )
-from eventhub.registry.compatibility.bounds import SCHEMA_DEPTH, Json, load_json
+from eventhub.registry.compatibility.bounds import SCHEMA_DEPTH, Json, check_length, load_json
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _BITS = {"int": 31, "long": 63}
@@ -204,6 +204,7 @@ def _own_name(loaded: Mapping[str, Any], place: _Place) -> Name:
     if text is None:
         raise _invalid(place.path, f"{loaded['type']} without a name")
     name = _named(text, place.space if space is None else space, place.path)
+    check_length(name.full)
     for part in name.space.split(".") if name.space else ():
         _check_name(part, place.path)
     return name
@@ -232,6 +233,7 @@ def _check_name(name: object, path: str) -> None:
     """Refuse what is no name: letters, digits and underscores, no digit first."""
     if not isinstance(name, str) or not name:
         raise _invalid(path, f"{_shown(name)} is no name")
+    check_length(name)
     first_fits = name[0] == "_" or name[0].isalpha()
     if not first_fits or not all(letter == "_" or letter.isalpha() or letter.isdecimal() for letter in name):
         raise _invalid(path, f"{name!r} is no name: letters, digits and '_', not beginning with a digit")

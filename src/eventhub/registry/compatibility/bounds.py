@@ -16,6 +16,10 @@ SCHEMA_BYTES = 1 << 20
 """The longest schema text that is looked at; what Kafka takes as one record by default."""
 SCHEMA_DEPTH = 64
 """How deep types may be nested in each other."""
+NAME = 1_000
+"""How long a name may be, its namespace or its package included: it may stand in every place of a schema again."""
+PROBLEMS = 100
+"""How many problems of two schemas are listed; a schema that has more is another one."""
 REFERENCES = 256
 """How many other schemas one schema may lean on, directly or not."""
 COMPARISONS = 50_000
@@ -43,6 +47,17 @@ def load_json(text: str) -> Json:
         msg = f"schema is nested deeper than {SCHEMA_DEPTH} types"
         raise InvalidSchema(msg)
     return loaded
+
+
+def check_length(name: str) -> None:
+    """Refuse a name that would make a schema's places and problems larger than the schema by orders of magnitude.
+
+    Raises:
+        InvalidSchema: If it is longer than allowed.
+    """
+    if len(name) > NAME:
+        msg = f"the name {name[:20]}... has {len(name)} letters, allowed are {NAME}"
+        raise InvalidSchema(msg)
 
 
 def _refuse_constant(constant: str) -> None:
@@ -77,5 +92,7 @@ def _deeper_than(value: object, depth: int) -> bool:
 
 def _parts(value: object) -> Iterable[object]:
     if isinstance(value, dict):
+        for key in value:
+            check_length(key)
         return value.values()
     return value if isinstance(value, list) else ()

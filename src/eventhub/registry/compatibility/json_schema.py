@@ -11,10 +11,11 @@ Source: Confluent Schema Registry, "JSON Schema compatibility rules", policy STR
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from eventhub.errors import InvalidSchema
-from eventhub.registry.compatibility.bounds import COMPARISONS, Json
+from eventhub.registry.compatibility.bounds import COMPARISONS, PROBLEMS, Json
 from eventhub.registry.compatibility.canonical import write_json
 from eventhub.registry.compatibility.json_bounds import BOUNDS, implied, kept
 from eventhub.registry.compatibility.json_model import TYPES, JsonSchema
@@ -63,7 +64,7 @@ class _Comparison:
             self._spend(1)
             self._kept += (reader, writer)
             self._found[pair] = ()
-            self._found[pair] = tuple(self._differences(reader, writer, path))
+            self._found[pair] = tuple(islice(self._differences(reader, writer, path), PROBLEMS))
         return self._found[pair]
 
     def _differences(self, reader: Json, writer: Json, path: str) -> Iterator[Problem]:

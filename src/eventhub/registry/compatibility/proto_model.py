@@ -8,6 +8,7 @@ from dataclasses import field as field_of
 from typing import Final
 
 from eventhub.errors import InvalidSchema
+from eventhub.registry.compatibility.bounds import check_length
 
 SCALARS: Final = (
     "double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string", "group", "message",
@@ -95,6 +96,7 @@ def resolved(file: ProtoFile, imported: Mapping[str, ProtoFile]) -> ProtoFile:
     for other in imported.values():
         kinds |= {full: _kind(each) for full, each in other.definitions()}
     for full, each in file.definitions():
+        check_length(full)
         if full in kinds:
             msg = f"{full!r} is defined twice"
             raise InvalidSchema(msg)

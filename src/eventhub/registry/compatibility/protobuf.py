@@ -6,8 +6,10 @@ Source: Confluent Schema Registry, "Protobuf compatibility rules".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
+from eventhub.registry.compatibility.bounds import PROBLEMS
 from eventhub.registry.compatibility.problem import Problem
 from eventhub.registry.compatibility.proto_model import Enum, Field, Message, ProtoFile
 
@@ -25,7 +27,7 @@ _MAY_REPEAT: Final = frozenset({"string", "bytes", "message", "map"})
 
 def proto_problems(reader: ProtoFile, writer: ProtoFile) -> tuple[Problem, ...]:
     """What of a writer's file a reader's cannot read; empty if it can read all of it."""
-    return tuple(_differences(reader, writer))
+    return tuple(islice(_differences(reader, writer), PROBLEMS))
 
 
 def _differences(reader: ProtoFile, writer: ProtoFile) -> Iterator[Problem]:
