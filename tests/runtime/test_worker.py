@@ -410,6 +410,30 @@ async def test_no_more_is_read_than_may_be_unfinished(shop: Shop, limits: Limits
     assert 0 < unfinished <= 8
 
 
+async def test_careful_partitions_take_no_place_from_each_other(shop: Shop) -> None:
+    """With one place to run, a record that is tried alone and has to wait for its next attempt gets it again."""
+    seen: list[int] = []
+
+    @subscribe(shop.order, retry=Retry(waits=(0.05,)))
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+        await checkpoint()
+        if len(seen) == 1:
+            raise LookupError
+
+    service = Service(shop.name("listener"), [listen], limits=Limits(concurrency=1))
+    async with shop.serving(service) as hub:
+        [worker] = [supervisor.worker for supervisor in hub.supervisors]
+        assert worker is not None
+        for partition in worker.assignment.partitions.values():
+            partition.careful, partition.careful_until = True, 1000
+        places = await hub.publish_many(shop.orders("abcdef"))
+        await until(lambda: hub.supervisors[0].counters.handled == 6)
+
+    assert 1 < len({place.partition for place in places})
+    assert {0, 1, 2, 3, 4, 5} == set(seen)
+
+
 async def test_a_stop_that_is_cancelled_still_leaves_the_group(shop: Shop) -> None:
     """Otherwise a member that nobody drives would keep its partitions, and nobody would read them."""
     stuck, seen = asyncio.Event(), set[int]()

@@ -137,7 +137,7 @@ class Lanes:
         await self._take_place(lane)
 
     @asynccontextmanager
-    async def aside(self, begun: asyncio.Event) -> AsyncIterator[None]:
+    async def aside(self, begun: asyncio.Event | None = None) -> AsyncIterator[None]:
         """Let the record in hand wait within the block without occupying a place; its key stays in order.
 
         Once ``begun`` is set, another lane handles the record along with its own, and may do so to the end.

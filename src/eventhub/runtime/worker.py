@@ -7,6 +7,7 @@ from bytes to the events that follow from it, and ``Assignment.commit`` stores h
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -235,19 +236,18 @@ class Worker:
 
     async def _try_alone(self, record: Record, partition: Partition) -> None:
         """Mark a record in the commit, then process it; one at a time, so that a death accuses nobody else."""
-        async with self._trial:
+        async with AsyncExitStack() as trial:
+            async with self.lanes.aside():  # who has the trial may need a place, so who waits for it must have none
+                await trial.enter_async_context(self._trial)
             partition.careful = record.offset < partition.careful_until
             if record.offset == partition.killer:
                 msg = "processes kept dying here, the last one while it tried this record alone"
                 await self._recovery.recover(record, partition, None, CrashPoison(msg, record=record), None)
                 return
-            await asyncio.sleep(0)  # the tripwire makes this record the head of its partition
             partition.offsets.trying = record.offset
             await self.assignment.commit()  # of all partitions, so that no older mark stays behind
-            try:
-                await self._process(record, partition)
-            finally:
-                partition.offsets.trying = None
+            await self._process(record, partition)  # raises only where the partition is given up, and the mark with it
+            partition.offsets.trying = None
 
     async def _process(self, record: Record, partition: Partition) -> None:
         """Take one record from bytes to the events that follow from it, whatever that needs.
