@@ -80,8 +80,24 @@ async def begun(database: aiosqlite.Connection, path: Path) -> AsyncIterator[Non
         with ours(path):
             await database.execute("COMMIT")
     except BaseException:
-        await asyncio.shield(_undo(database))
+        await _undone(database)
         raise
+
+
+async def _undone(database: aiosqlite.Connection) -> None:
+    """Roll back what is open, however often the caller is cancelled meanwhile.
+
+    A scope of anyio cancels at every turn of the loop. Who left at the second would let the next block
+    begin before the ROLLBACK, which then undid that one's.
+    """
+    undoing, cancelled = asyncio.ensure_future(_undo(database)), None
+    while not undoing.done():
+        try:
+            await asyncio.shield(undoing)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _undo(database: aiosqlite.Connection) -> None:
