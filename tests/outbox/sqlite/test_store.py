@@ -149,6 +149,18 @@ async def test_of_two_relays_one_stands_by(store: SqliteStore) -> None:
     assert 1 == len(owners)
 
 
+async def test_a_link_to_the_file_is_the_same_store(store: SqliteStore, path: Path) -> None:
+    """Its transactions end, and its relay stands by while one of the file itself works."""
+    link = path.with_name("link.sqlite3")
+    link.symlink_to(path)
+    async with SqliteStore(link) as linked, store.backlog() as first, linked.backlog() as second:
+        await fill(linked, "a")
+        shares = [len(await first.share()), len(await second.share())]
+
+    assert [b"a"] == values(await rows_of(store))
+    assert [16, 0] == shares
+
+
 async def test_the_lock_of_a_killed_relay_is_free(store: SqliteStore) -> None:
     """The kernel gives back the lock of a process that was killed with -9."""
     program = (

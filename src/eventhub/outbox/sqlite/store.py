@@ -50,8 +50,9 @@ class SqliteStore:
         Raises:
             DeclarationError: If the prefix is no plain name.
         """
-        self.path = Path(path)
-        """The file."""
+        # SQLite follows links too, and names the log after what it finds there.
+        self.path = Path(path).resolve()
+        """The file, by the one name that all its relays lock."""
         self.counters = StoreCounters()
         self.doorbell = Doorbell()
         self.window_days = window_days
