@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from eventhub.registry.base import Compatibility, Schema
+from eventhub.registry.base import Compatibility, Reference, Schema, SchemaType
 from eventhub.registry.embedded.refused import Refused
 from eventhub.registry.embedded.state import GLOBAL, parse_subject
 from eventhub.registry.embedded.store import Proposal, Store
@@ -35,6 +37,34 @@ def test_many_subjects_are_compared_without_keeping_all() -> None:
         refused += 1
 
     assert 2_200 == refused
+
+
+def test_schemas_too_large_to_compare_are_refused() -> None:
+    """The answer says so, and the subject goes on."""
+    store, subject = Store(), parse_subject("s")
+    one, other = (
+        Proposal(Schema(json.dumps({"anyOf": [{"const": number} for number in numbers]}), SchemaType.JSON))
+        for numbers in (range(600), range(600, 1_200))
+    )
+    store.register(subject, one)
+    with pytest.raises(Refused, match="too large to compare") as refused:
+        store.register(subject, other)
+
+    assert (42201, 1) == (refused.value.code, len(store.state.versions(subject)))
+
+
+def test_reference_that_leads_in_a_circle_by_now_is_refused() -> None:
+    """A reference to the latest version may come round when there is a later one."""
+    store, a, b = Store(), parse_subject("a"), parse_subject("b")
+    store.register(a, Proposal(Schema('{"type":"record","name":"A","fields":[]}')))
+    store.register(b, Proposal(Schema('{"type":"array","items":"A"}', references=(Reference("A", "a", -1),))))
+    store.register(
+        a, Proposal(Schema('{"type":"record","name":"A","fields":[]}', references=(Reference("B", "b", 1),)))
+    )
+    with pytest.raises(Refused, match="circle") as refused:
+        store.register(b, _INT)
+
+    assert 42201 == refused.value.code
 
 
 def test_level_is_that_of_the_nearest_place() -> None:

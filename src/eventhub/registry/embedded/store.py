@@ -5,7 +5,8 @@ Source: the documented behaviour of Confluent's Schema Registry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -151,7 +152,8 @@ class Store:
         level = self.level(subject)
         if level is Compatibility.NONE:
             return ()
-        return conflicts(level, new, [(version.version, self.parsed(version)) for version in against])
+        with _refused_if_invalid():  # also if they are too large to compare
+            return conflicts(level, new, [(version.version, self.parsed(version)) for version in against])
 
     def define(self, subject: Subject, proposal: Proposal) -> tuple[Definition, Parsed]:
         """What a proposal would be as a registered schema."""
@@ -159,10 +161,8 @@ class Store:
         normal = proposal.normalize or self._normalizes(subject)
         if normal:
             schema = replace(schema, references=tuple(sorted(set(schema.references), key=astuple)))
-        try:
+        with _refused_if_invalid():
             parsed = parse_schema(schema, lambda reference: self.resolve(subject.context, reference), normal=normal)
-        except InvalidSchema as error:
-            raise invalid_schema(str(error)) from error
         canonical = replace(schema, text=parsed.text)
         its_guid = guid(parsed.text, schema.references, proposal.metadata, proposal.rule_set)
         return Definition(canonical, its_guid, proposal.metadata, proposal.rule_set), parsed
@@ -174,7 +174,8 @@ class Store:
         if key not in self._parsed:
             while len(self._parsed) >= _PARSED:
                 del self._parsed[next(iter(self._parsed))]
-            self._parsed[key] = parse_schema(definition.schema, lambda reference: self.resolve(context, reference))
+            with _refused_if_invalid():  # a reference to a latest version may lead in a circle by now
+                self._parsed[key] = parse_schema(definition.schema, lambda reference: self.resolve(context, reference))
         return self._parsed[key]
 
     def resolve(self, context: str, reference: Reference) -> Schema:
@@ -229,6 +230,15 @@ class Store:
     def _change(self, *changes: Change) -> None:
         self._keep(changes)
         self.state.apply(changes)
+
+
+@contextmanager
+def _refused_if_invalid() -> Iterator[None]:
+    """Answer that a schema is not valid."""
+    try:
+        yield
+    except InvalidSchema as error:
+        raise invalid_schema(str(error)) from error
 
 
 def _forget(_: Sequence[Change]) -> None:
