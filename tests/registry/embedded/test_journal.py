@@ -108,6 +108,46 @@ def test_damaged_line_is_named(tmp_path: Path) -> None:
     assert not refused.value.retriable
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[{"hide":"orders-value","version":7}]',
+        '[{"remove":"orders-value","version":7}]',
+        '[{"remove":"nobody","version":1}]',
+        '[{"register":7,"version":1,"id":1}]',
+        '[{"register":"a","version":"1","id":1}]',
+        '[{"set":"config","subject":"","value":7}]',
+        '{"eventhub-registry":1}',
+        '"set"',
+        "",
+        "[" * 100_000,
+    ],
+)
+def test_change_that_cannot_have_been_is_named(tmp_path: Path, line: str) -> None:
+    """A line that was edited, doubled or lost is one error that says where, and the file stays as it is."""
+    with open_store(tmp_path) as store:
+        store.register(_SUBJECT, _record(1))
+    file = tmp_path / "registry.jsonl"
+    file.write_bytes(damaged := file.read_bytes() + line.encode() + b"\n")
+    with pytest.raises(RegistryError, match="line 3 of"), open_store(tmp_path):
+        pass
+
+    assert damaged == file.read_bytes()
+
+
+@pytest.mark.parametrize("end", [b"\r", b"", b"\0"])
+def test_file_without_ends_of_lines_is_left_alone(tmp_path: Path, end: bytes) -> None:
+    """It is no journal that a crash cut off, since the first line is written before any other."""
+    with open_store(tmp_path) as store:
+        store.register(_SUBJECT, _record(1))
+    file = tmp_path / "registry.jsonl"
+    file.write_bytes(other := file.read_bytes().replace(b"\n", end))
+    with pytest.raises(RegistryError, match="line 1 of"), open_store(tmp_path):
+        pass
+
+    assert other == file.read_bytes()
+
+
 def test_second_process_is_refused(tmp_path: Path) -> None:
     """One directory is served once at a time."""
     with open_store(tmp_path), pytest.raises(RegistryError, match="another process"), open_store(tmp_path):

@@ -17,7 +17,7 @@ import structlog
 
 from eventhub.errors import RegistryError
 from eventhub.registry.base import Reference, Schema, SchemaType
-from eventhub.registry.embedded.state import Change, Definition, Hidden, Removed, Setting, Version, parse_subject
+from eventhub.registry.embedded.state import Change, Definition, Hidden, Removed, Setting, State, Version, parse_subject
 from eventhub.registry.embedded.store import Store
 
 try:
@@ -28,7 +28,7 @@ except ImportError:  # pragma: no cover - Windows has no advisory locks; there n
 log = structlog.get_logger(__name__)
 
 _NAME = "registry.jsonl"
-_FORMAT = b'{"eventhub-registry":1}\n'
+_FORMAT = b'{"eventhub-registry":1}'
 
 
 @contextmanager
@@ -51,8 +51,7 @@ def open_store(directory: Path, *, fsync: bool = True, incompatible_code: int = 
         _lock(file, path)
         journal = _Journal(file, fsync=fsync)
         store = Store(journal.keep, incompatible_code=incompatible_code)
-        for changes in journal.replay(path):
-            store.state.apply(changes)
+        journal.replay(path, store.state)
         yield store
 
 
@@ -75,19 +74,28 @@ class _Journal:
         self._fsync = fsync
         self._end = 0
 
-    def replay(self, path: Path) -> Iterator[list[Change]]:
-        """Every list of changes in the file; what a crash cut off at its end is removed."""
+    def replay(self, path: Path, state: State) -> None:
+        """Make every change in the file; what a crash cut off at its end is removed.
+
+        Raises:
+            RegistryError: If a line holds no changes of this state; the file stays as it is.
+        """
         self._file.seek(0)
-        for number, line in enumerate(self._file.read().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n"):
-                log.warning("eventhub.registry_journal_cut", path=str(path), line=number, dropped_bytes=len(line))
-                break
+        *lines, rest = self._file.read().split(b"\n")
+        for number, line in enumerate(lines, 1):
             if number > 1 or line != _FORMAT:
-                yield _read(line, path, number)
-            self._end += len(line)
+                try:
+                    state.apply(_read(line))
+                except (ValueError, LookupError, TypeError, RecursionError) as error:
+                    raise _damaged(path, number) from error
+            self._end += len(line) + 1
+        if rest and not lines and not _FORMAT.startswith(rest):
+            raise _damaged(path, 1)  # no journal at all
+        if rest:
+            log.warning("eventhub.registry_journal_cut", path=str(path), line=len(lines) + 1, dropped_bytes=len(rest))
         self._file.truncate(self._end)
         if not self._end:
-            self._append(_FORMAT)
+            self._append(_FORMAT + b"\n")
 
     def keep(self, changes: Sequence[Change]) -> None:
         """Write changes that are about to be made; if they cannot be written, nothing of them stays.
@@ -132,29 +140,29 @@ def _written(change: Change) -> dict[str, Any]:
             return {"set": change.table, "subject": str(change.subject), "value": change.value}
 
 
-def _read(line: bytes, path: Path, number: int) -> list[Change]:
-    """The changes in a line.
+def _damaged(path: Path, number: int) -> RegistryError:
+    msg = f"line {number} of {path} is no change of a registry; restore the file, or cut it before that line"
+    return RegistryError(msg, retriable=False)
 
-    Raises:
-        RegistryError: If it holds none.
-    """
-    try:
-        return [_change(written) for written in json.loads(line)]
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"line {number} of {path} is no change of a registry; restore the file, or cut it before that line"
-        raise RegistryError(msg, retriable=False) from error
+
+def _read(line: bytes) -> list[Change]:
+    """The changes in a line."""
+    return [_change(written) for written in json.loads(line)]
 
 
 def _change(written: Mapping[str, Any]) -> Change:
     match written:
-        case {"register": subject, "version": version, "id": schema_id}:
+        case {"register": str(subject), "version": int(version), "id": int(schema_id)}:
             references = tuple(Reference(*each) for each in written["references"])
             schema = Schema(written["schema"], SchemaType(written["type"]), references)
             definition = Definition(schema, written["guid"], written["metadata"], written["ruleSet"])
             return Version(parse_subject(subject), version, schema_id, definition)
-        case {"hide": subject, "version": version}:
+        case {"hide": str(subject), "version": version}:
             return Hidden(parse_subject(subject), version)
-        case {"remove": subject, "version": version}:
+        case {"remove": str(subject), "version": version}:
             return Removed(parse_subject(subject), version)
+        case {"set": "config" | "mode" as table, "subject": str(subject), "value": dict() | None as value}:
+            return Setting(table, parse_subject(subject), value)
         case _:
-            return Setting(written["set"], parse_subject(written["subject"]), written["value"])
+            msg = "no change"
+            raise ValueError(msg)
