@@ -44,11 +44,15 @@ def test_no_address_is_refused() -> None:
 def test_password_never_shows() -> None:
     """Neither the value nor the error about it shows the password."""
     [address] = parse_addresses("http://ada:secret@host")
-    with pytest.raises(DeclarationError) as refused:
-        parse_addresses("ftp://ada:secret@host")
+    refusals = []
+    for url in ("ftp://ada:secret@host", "http://ada:secret,more@host"):
+        with pytest.raises(DeclarationError) as refused:
+            parse_addresses(url)
+        refusals.append(str(refused.value))
 
     assert "secret" not in repr(address)
-    assert "secret" not in str(refused.value)
+    assert "secret" not in "".join(refusals)
+    assert "a comma in a password as %2C" in refusals[1]
 
 
 def test_address_that_failed_is_last_for_half_a_minute() -> None:

@@ -169,12 +169,36 @@ async def test_refusal_of_every_call_is_an_error(call: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["lookup", "versions", "check", "register"])
-@pytest.mark.parametrize("body", [None, b"<html>", {"a": 1}, {"id": "x", "version": 1}])
+@pytest.mark.parametrize(
+    "body", [None, b"<html>", {"a": 1}, *({"id": odd, "version": 1} for odd in ("x", 0, -1, 1 << 31, 10**30))]
+)
 async def test_answer_of_another_kind_is_an_error(call: str, body: Any) -> None:
     """A server that is no Schema Registry is found out by every call."""
     registry = _canned(200, body)
     with pytest.raises(RegistryError, match="with what no Schema Registry says"):
         await getattr(registry, call)(*("s", _SCHEMA)[: 1 if call == "versions" else 2])
+
+
+@pytest.mark.parametrize("guid", ["no guid", 7, "e3cfa3e5-8c08-aa5b-2333", ""])
+async def test_guid_that_is_none_counts_as_none(guid: Any) -> None:
+    """A header could not hold it, so records are told by their ids."""
+    registry = _canned(200, {"id": 1, "version": 1, "schema": _SCHEMA.text, "guid": guid})
+
+    assert (1, None) == ((version := await registry.lookup("s", _SCHEMA)).id, version.guid)
+
+
+async def test_subject_that_is_no_text_is_not_found(app: EmbeddedRegistry) -> None:
+    """Half of a surrogate pair, from a shell or from another registry, is a name that nobody has."""
+    registry = embedded_registry(app)
+
+    assert () == await registry.version_numbers("\ud800")
+
+
+async def test_host_that_is_none_is_told_as_others_are(client_of: Callable[..., HttpSchemaRegistry]) -> None:
+    """What the library below makes of its name is the reason."""
+    registry = client_of("http://xn--:80", timeout=0.2)
+    with pytest.raises(RegistryError, match=r"http://xn--:80: \w+"):
+        await registry.start()
 
 
 # --- incompatibility --------------------------------------------------------------------------------------------------

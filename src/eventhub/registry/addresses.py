@@ -32,24 +32,28 @@ def parse_addresses(urls: str | Sequence[str]) -> tuple[Address, ...]:
     Raises:
         DeclarationError: If one is no ``http://`` or ``https://`` URL; the message holds no password.
     """
-    texts = urls.split(",") if isinstance(urls, str) else urls
-    addresses = tuple(_address(text.strip()) for text in texts)
+    texts = [text.strip() for text in (urls.split(",") if isinstance(urls, str) else urls)]
+    has_user = any("@" in text for text in texts)
+    addresses = tuple(_address(text, has_user=has_user) for text in texts)
     if not addresses:
         msg = 'no registry address; give one as "http://host:8081"'
         raise DeclarationError(msg)
     return addresses
 
 
-def _address(text: str) -> Address:
-    """One URL; user and password in it are percent-decoded."""
+def _address(text: str, *, has_user: bool) -> Address:
+    """One URL of some of which one has a user; user and password in it are percent-decoded."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        shown = text.rpartition("@")[2]
-        msg = f'{shown!r} is no address of a Schema Registry; give one as "http://host:8081"'
+        scheme, _, rest = text.partition("//")
+        cut_off = has_user and "@" not in rest  # it may end within a password
+        shown = f"{scheme}//..." if cut_off else text.rpartition("@")[2]
+        hint = ", a comma in a password as %2C" if cut_off else ""
+        msg = f'{shown!r} is no address of a Schema Registry; give one as "http://host:8081"{hint}'
         raise DeclarationError(msg)
     place = f"[{host}]" if ":" in host else host
     url = urlunsplit((parts.scheme, place if port is None else f"{place}:{port}", parts.path.rstrip("/"), "", ""))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from eventhub.errors import InvalidSchema, RegistryError, SchemaNotFound
 from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaType
@@ -18,6 +19,7 @@ RETRIABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed; those that Confluent's own clients retry."""
 INVALID_SCHEMA = 42201
 _LONGEST_MESSAGE = 2_000
+_LAST_ID = 2**31 - 1  # four bytes of a record hold it, with a sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +138,22 @@ def registered_in(answer: Answer, subject: str, sent: Schema | None = None) -> R
     """The version in an answer; an answer without a schema means what was sent.
 
     Raises:
-        RegistryError: If there is no id or version in it.
+        RegistryError: If there is no version in it, or no id that fits into a record.
     """
     match answer.json:
-        case {"id": int(schema_id), "version": int(version), **rest}:
+        case {"id": int(schema_id), "version": int(version), **rest} if 0 < schema_id <= _LAST_ID:
             schema = sent if sent is not None and "schema" not in rest else schema_in(answer, sent)
-            guid = rest.get("guid")
-            return RegisteredSchema(schema, schema_id, subject, version, guid if isinstance(guid, str) else None)
+            return RegisteredSchema(schema, schema_id, subject, version, _guid(rest.get("guid")))
         case _:
             raise unreadable(answer)
+
+
+def _guid(given: Json) -> str | None:
+    """A GUID in its usual form; what is none is of no use in a record's header."""
+    try:
+        return str(UUID(given)) if isinstance(given, str) else None
+    except ValueError:
+        return None
 
 
 def _type(answer: Answer, body: Mapping[Any, Json], sent: Schema | None) -> SchemaType:

@@ -350,7 +350,7 @@ class HttpSchemaRegistry:
                 answer = await self._send_proved(address, request)
         except TimeoutError:
             failures[address.url] = f"no answer within {seconds:.1f} s"
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last two of hosts that are none
             failures[address.url] = _reason(error)
         else:
             failures[address.url] = f"answered {answer.status} {answer.message}".rstrip()
@@ -394,7 +394,7 @@ def _deleted(asked: bool) -> dict[str, str]:
     return {"deleted": "true"} if asked else {}
 
 
-def _reason(error: httpx.TransportError) -> str:
+def _reason(error: Exception) -> str:
     """Why a request got no answer, in a few words and without the request."""
     cause = error.__cause__ or error
     return f"{type(error).__name__}: {cause}"

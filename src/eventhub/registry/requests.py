@@ -23,8 +23,8 @@ class Request:
 
 
 def part(text: str) -> str:
-    """A part of a path; slashes in it are no separators."""
-    return quote(text, safe="")
+    """A part of a path; slashes in it are no separators, and what is no text finds nothing."""
+    return quote(text, safe="", errors="surrogatepass")
 
 
 def canonical(schema: Schema) -> Schema:
