@@ -95,7 +95,11 @@ class KafkaConsumer:
         async with asyncio.timeout_at(deadline):
             await self._require_topics()
             bound_decompression()
-            client = AIOKafkaConsumer(**self._options, group_id=self._group, partition_assignment_strategy=assignors())
+            client = AIOKafkaConsumer(
+                **self._options,
+                group_id=self._group,
+                partition_assignment_strategy=assignors(self._group, self._topics),
+            )
             self._client, self._fetches = client, Fetches(client)
             await client.start()
         client.subscribe(self._topics, listener=_Rebalances(self))
