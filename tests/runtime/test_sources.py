@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
+from anyio.lowlevel import checkpoint
 
-from eventhub import BrokerError, Hub, Options, Service, produces
+from eventhub import BrokerError, Hub, Options, Service, SourceContext, produces
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.memory.faults import Operation
+from eventhub.runtime.counters import Counters
+from eventhub.runtime.publisher import Publisher
+from eventhub.runtime.sources import SourceRun
 from eventhub.testing.waiting import until
 from tests.events import OrderCreated
 
@@ -52,3 +57,85 @@ async def test_a_source_does_not_wait_for_ever_for_a_broker_that_is_away(
 
     assert "eventhub.source_cut_off" in said
     assert "unconfirmed=1" in said
+
+
+class Slow:
+    """A broker that takes its time with what is sent."""
+
+    def __init__(self) -> None:
+        """Take nothing yet."""
+        self.sending = asyncio.Event()
+
+    async def before(self, operation: Operation, client: str) -> None:
+        """Let the others run for a while."""
+        del client
+        if operation is Operation.SEND:
+            self.sending.set()
+            for _turn in range(20):
+                await checkpoint()
+
+    async def after(self, operation: Operation, client: str) -> None:
+        """Let every answer come back."""
+
+
+async def test_what_was_yielded_while_the_broker_was_busy_is_published_before_the_error_is_told() -> None:
+    """An error of the generator cuts off nothing that came before it."""
+    slow = Slow()
+
+    @produces(OrderCreated)
+    async def orders() -> AsyncIterator[OrderCreated]:
+        yield OrderCreated(order_id="o-1")
+        await slow.sending.wait()
+        yield OrderCreated(order_id="o-2")
+        raise LookupError
+
+    broker = MemoryBroker(faults=slow)
+    async with Hub(broker, registry="embedded", provision=True) as hub:
+        with pytest.raises(LookupError):
+            await hub.serve(Service("order", [orders]))
+
+    assert 2 == len(broker.records("orders"))
+
+
+async def test_a_source_that_swallows_its_cancellation_yields_once_more_at_most() -> None:
+    """It is not asked for another event, and what it yielded is published."""
+    waiting, swallowed = asyncio.Event(), asyncio.Event()
+
+    @produces(OrderCreated)
+    async def orders() -> AsyncIterator[OrderCreated]:
+        while True:
+            try:
+                waiting.set()
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if swallowed.is_set():
+                    raise
+                swallowed.set()
+            yield OrderCreated(order_id="o-1")
+
+    broker = MemoryBroker()
+    hub = Hub(broker, registry="embedded", provision=True)
+    async with hub, asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(hub.serve(Service("order", [orders])))
+        await waiting.wait()
+        hub.stop()
+
+    assert 1 == len(broker.records("orders"))
+
+
+async def test_a_source_that_is_stopped_before_it_began_ends() -> None:
+    """A stop may come between the start of its tasks and their first turn."""
+
+    @produces(OrderCreated)
+    async def orders() -> AsyncIterator[OrderCreated]:
+        yield OrderCreated(order_id="o-1")
+
+    publisher = cast("Publisher", None)  # nothing is published
+    source = SourceRun(orders, SourceContext(None, "order"), publisher, Options(), Counters())
+    async with asyncio.timeout(10):
+        running = asyncio.create_task(source.run())
+        await checkpoint()
+        source.stop()
+        await running
+
+    assert source.waits(0.0)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_END: Any = object()  # no generator yields it
+
 
 def fresh_stamp(event: Event, source: str, now: float) -> Stamp:
     """The stamp of an event that nothing in this system caused."""
@@ -53,7 +55,8 @@ class SourceRun:
         self._unconfirmed = 0
         self._ended = False
         self._changed = asyncio.Condition()
-        self._pulling: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._pulling: asyncio.Task[Any] | None = None
         self._pushing: asyncio.Task[None] | None = None
         self._give_up_at = math.inf  # monotonic
         self._last_yield = self._clock.monotonic()
@@ -71,8 +74,8 @@ class SourceRun:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._pulling = tasks.create_task(self._pull())
                 self._pushing = tasks.create_task(self._push())
+                tasks.create_task(self._pull(self._pushing))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         if self._unconfirmed:  # the broker was away, and the process has to end
@@ -80,6 +83,7 @@ class SourceRun:
 
     def stop(self) -> None:
         """Let the generator yield nothing more; what it yielded is still published, if that is possible in time."""
+        self._stopping = True
         self._give_up_at = self._clock.monotonic() + self._stop_grace
         if self._pulling is not None:
             self._pulling.cancel()
@@ -89,12 +93,13 @@ class SourceRun:
         if self._pushing is not None:
             self._pushing.cancel()
 
-    async def _pull(self) -> None:
+    async def _pull(self, pushing: asyncio.Task[None]) -> None:
         """Resume the generator while its window allows it."""
+        self._pulling = asyncio.current_task()  # not before: a task that is cancelled unbegun would not say its end
         events: Any = self._source.events_from(self._context)
         try:
             async with aclosing(events):
-                async for event in events:
+                while not self._stopping and (event := await anext(events, _END)) is not _END:
                     self._yielded.append(self._record(event))
                     self._unconfirmed += 1
                     self._last_yield = self._clock.monotonic()
@@ -104,6 +109,7 @@ class SourceRun:
         finally:
             self._ended = True
             await asyncio.shield(self._notify())
+            await asyncio.wait({pushing})  # whatever the generator raised, what it yielded is published first
 
     def _record(self, event: Event) -> ProducerRecord:
         if type(event) not in self._source.events:
