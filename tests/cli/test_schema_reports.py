@@ -40,12 +40,13 @@ def test_a_version_is_told_with_what_it_leans_on() -> None:
 
 
 def test_differences_are_signs_and_places() -> None:
-    """And who reads whom, with the reasons why not."""
+    """And who reads whom, with the reasons why not; no name makes a line of its own."""
     changes = (
         Difference(Change.ADDED, "/fields/1", new={"name": "note"}),
         Difference(Change.REMOVED, "/fields/0", old={"name": "a" * 300}),
         Difference(Change.CHANGED, "", "long", "Grüße\x9b"),
         Difference(Change.MOVED, "/fields", ["a", "b"], ["b", "a"]),
+        Difference(Change.ADDED, "/properties/a\nno problems", new=True),
     )
     problem = Problem("KIND", "/fields/1", "why", "a", "b")
     lines = compared_text(Compared("s", "version 1", "version 2", changes, (problem,), ())).splitlines()
@@ -56,6 +57,7 @@ def test_differences_are_signs_and_places() -> None:
         f'  - /fields/0  {{"name": "{"a" * 190}...',
         '  ~ /  "long" -> "Grüße\\x9b"',
         '  = /fields  ["a", "b"] -> ["b", "a"]',
+        "  + /properties/a\\nno problems  true",
         "version 2 cannot read version 1",
         "  /fields/1: KIND: why",
         "version 1 reads version 2",

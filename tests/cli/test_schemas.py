@@ -425,6 +425,8 @@ async def test_a_module_that_cannot_be_imported_is_not_taken_for_a_refusal(progr
         (("check", "wrong:A"), "embedded", "did you mean 'topic'?"),
         (("export", "shop:service", "--to", "shop.py"), "embedded", "is a file"),
         (("show", "s", "first"), "embedded", "write a number from 1 on, or latest"),
+        (("show", "s", "9" * 5_000), "embedded", "write a number from 1 on, or latest"),
+        (("show", "\udcff"), None, "not found"),
         (("diff", "shop:OrderCreated", "1", "2"), "embedded", "a class is compared with one version"),
         (("register", "shop:OrderCreated", "shop:Changed"), None, "declare different schemas"),
     ],

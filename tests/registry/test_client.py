@@ -194,6 +194,16 @@ async def test_subject_that_is_no_text_is_not_found(app: EmbeddedRegistry) -> No
     assert () == await registry.version_numbers("\ud800")
 
 
+@pytest.mark.parametrize("subject", [".", "..", "../a", "a/..", "%2E"])
+async def test_path_goes_nowhere_but_to_its_subject(app: EmbeddedRegistry, subject: str) -> None:
+    """Dots and slashes are letters of a name, and one subject of such a name is no reason to list none."""
+    registry = embedded_registry(app)
+    await registry.register(subject, _SCHEMA)
+
+    assert subject in await registry.subjects()
+    assert [1] == await registry.version_numbers(subject)
+
+
 async def test_host_that_is_none_is_told_as_others_are(client_of: Callable[..., HttpSchemaRegistry]) -> None:
     """What the library below makes of its name is the reason."""
     registry = client_of("http://xn--:80", timeout=0.2)

@@ -83,7 +83,7 @@ def version_head(version: RegisteredSchema) -> str:
         ("type", version.schema.type.value),
         *(("refers to", f"{each.name}: {each.subject} version {each.version}") for each in version.schema.references),
     ]
-    return safe("\n".join(f"{name:<10}{fact}" for name, fact in facts))
+    return "\n".join(safe(f"{name:<10}{fact}") for name, fact in facts)
 
 
 # -- checks ----------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def checked_text(checked: Checked) -> str:
         lines += [f"    {problem}" for problem in reading.problems]
     if checked.readings == ():
         lines.append("  no version is registered")
-    return safe("\n".join([*lines, *_registration(declaration, checked.registration)]))
+    return "\n".join(map(safe, [*lines, *_registration(declaration, checked.registration)]))
 
 
 def _role(declaration: Declaration) -> str:
@@ -196,14 +196,14 @@ def compared_text(compared: Compared) -> str:
     lines = [f"{compared.subject}: {compared.old} -> {compared.new}"]
     lines += [f"  {_SIGNS[each.change]} {each.path or '/'}  {_sides(each)}" for each in compared.differences]
     if not compared.differences:
-        return safe("\n".join([*lines, "  they say the same"]))
+        return "\n".join(map(safe, [*lines, "  they say the same"]))
     for reader, writer, problems in (
         (compared.new, compared.old, compared.new_reads_old),
         (compared.old, compared.new, compared.old_reads_new),
     ):
         lines.append(f"{reader} {'cannot read' if problems else 'reads'} {writer}")
         lines += [f"  {problem}" for problem in problems]
-    return safe("\n".join(lines))
+    return "\n".join(map(safe, lines))
 
 
 def _sides(difference: Difference) -> str:

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from eventhub.cli.places import declared_at
-from eventhub.cli.safe import safe
+from eventhub.cli.safe import safe, safe_lines
 from eventhub.cli.schema_reports import (
     Compared,
     Subject,
@@ -57,6 +57,7 @@ schemas = typer.Typer(
 )
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _AT_ONCE = 8  # subjects that are asked about at the same time
 
 Places = Annotated[list[str], typer.Argument(help="Services or event classes, as module:name.", metavar="MODULE:NAME")]
@@ -138,9 +139,9 @@ async def show_version(
     if raw and not sys.stdout.isatty():
         typer.echo(found.schema.text.encode(errors="replace"), nl=False)
     elif raw:
-        typer.echo(safe(found.schema.text))
+        typer.echo(safe_lines(found.schema.text))
     else:
-        typer.echo(f"{version_head(found)}\n\n{safe(pretty(found.schema))}", nl=False)
+        typer.echo(f"{version_head(found)}\n\n{safe_lines(pretty(found.schema))}", nl=False)
 
 
 @schemas.command()
@@ -270,7 +271,7 @@ def _number(version: str) -> int | None:
     """A version as it is written; None for the latest."""
     if version == "latest":
         return None
-    if not version.isdecimal() or int(version) < 1:
+    if not _NUMBER.fullmatch(version):
         msg = f"{version!r} is no version; write a number from 1 on, or latest"
         raise typer.BadParameter(msg)
     return int(version)
@@ -278,14 +279,8 @@ def _number(version: str) -> int | None:
 
 def _declared(places: Sequence[str]) -> Sequence[Declaration]:
     """What services and classes declare, found before anything is connected: their modules may run what they like."""
-    try:
-        with _told():
-            return declarations(*(declared_at(place) for place in places))
-    except (typer.BadParameter, typer.Exit):
-        raise
-    except Exception:  # noqa: BLE001 - a module may raise anything when it is imported, and 1 would mean a refusal
-        traceback.print_exc()
-        raise typer.Exit(2) from None
+    with _told():
+        return declarations(*(declared_at(place) for place in places))
 
 
 def _run(url: str | None, work: Callable[[HttpSchemaRegistry], Awaitable[None]]) -> None:
@@ -305,9 +300,14 @@ def _run(url: str | None, work: Callable[[HttpSchemaRegistry], Awaitable[None]])
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Say an error in one message: 1 for a schema that is refused, 2 for what could not be found out."""
+    """Say an error in one message, any other with its traceback: 1 for a schema that is refused, else 2."""
     try:
         yield
     except (EventHubError, OSError) as error:
-        typer.echo(safe(f"{type(error).__name__}: {error}"), err=True)
+        typer.echo(safe_lines(f"{type(error).__name__}: {error}"), err=True)
         raise typer.Exit(1 if isinstance(error, IncompatibleSchema) else 2) from None
+    except (typer.BadParameter, typer.Exit):
+        raise
+    except Exception:  # noqa: BLE001 - a module may raise anything when it is imported, and 1 would mean a refusal
+        traceback.print_exc()
+        raise typer.Exit(2) from None

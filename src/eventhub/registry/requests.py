@@ -23,7 +23,9 @@ class Request:
 
 
 def part(text: str) -> str:
-    """A part of a path; slashes in it are no separators, and what is no text finds nothing."""
+    """A part of a path; slashes in it are no separators, dots go nowhere, and what is no text finds nothing."""
+    if text in {".", ".."}:
+        return text.replace(".", "%2E")
     return quote(text, safe="", errors="surrogatepass")
 
 
