@@ -10,7 +10,7 @@ import asyncpg
 from eventhub.integrations.postgres import PostgresStore, postgres_ddl
 from examples.inventory_service.stock import OPENING_STOCK, Shelf
 
-CONNECTIONS = 18  # one for each of 16 handlers at once, and two for the relay
+CONNECTIONS = 19  # one for each of 16 handlers at once, and three for the relay, of which it holds two
 
 _SHELVES = """
     CREATE TABLE IF NOT EXISTS shelves (

@@ -14,7 +14,7 @@ from examples.notification_service.events import CustomerNotified, OrderConfirme
 from examples.notification_service.mail import GatewayDown, MailGateway
 from examples.notification_service.service import write_mail
 
-CONNECTIONS = 18  # one for each of 16 handlers at once, and two for the relay
+CONNECTIONS = 19  # one for each of 16 handlers at once, and three for the relay, of which it holds two
 PATIENCE = Retry(on=GatewayDown, waits=(0.02, 0.05, *[0.1] * 10))
 """Longer than while nothing is killed: the gateway lives in this process, and one that was killed takes along how
 often it refused a mail, but not how often that was tried; attempts are counted across restarts."""

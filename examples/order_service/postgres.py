@@ -15,7 +15,7 @@ from eventhub.outbox.writing import Outbox
 from examples.order_service.events import OrderCreated
 from examples.order_service.service import confirm_order, reject_order
 
-CONNECTIONS = 18  # one for each of 16 handlers at once, and two for the relay
+CONNECTIONS = 19  # one for each of 16 handlers at once, and three for the relay, of which it holds two
 
 # The lock, since the service and the checkout may start at the same time; elsewhere a migration does this.
 _TABLES = f"""
