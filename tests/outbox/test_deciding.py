@@ -17,7 +17,7 @@ UNCERTAIN = PublishUncertain("deadline")
 def rows(keys: str, value: bytes = b"v") -> list[OutboxRow]:
     """A row a letter; the letter is its key, and '-' none."""
     return [
-        OutboxRow(number, "t", None if key == "-" else key.encode(), value, (), f"e-{number}")
+        OutboxRow(number, "t", None if key == "-" else key.encode(), value, (), f"e-{number}", 0.0)
         for number, key in enumerate(keys)
     ]
 

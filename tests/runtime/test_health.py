@@ -1,8 +1,9 @@
 """Health: what the numbers mean, and that nothing says healthy while it is dead."""
 
 import asyncio
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from structlog.testing import capture_logs
 
 from eventhub import Hub, Options, Retry, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker, Operation
+from eventhub.outbox.memory import MemoryStore
 from eventhub.runtime.breaker import BreakerState
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.health import Snapshot, health
 from eventhub.runtime.hooks import Hooks
 from eventhub.runtime.watchdog import Patience
+from eventhub.testing.conformance.stores.samples import fill
 from eventhub.testing.waiting import until
 from tests.events import OrderCreated
 from tests.runtime.conftest import Shop
@@ -181,3 +184,55 @@ async def test_a_consumer_that_never_answers_is_unhealthy_and_is_replaced() -> N
 
     assert ["o-1"] == seen
     assert (True, 1) == (found.live, found.detail.counted.rebuilt)
+
+
+class HeldSends:
+    """A network on which no send passes before it is told to."""
+
+    def __init__(self) -> None:
+        """Hold them."""
+        self.pass_on = asyncio.Event()
+
+    async def before(self, operation: Operation, client: str) -> None:  # noqa: ARG002 - the seam's signature
+        """Let everything pass but sends."""
+        if operation is Operation.SEND:
+            await self.pass_on.wait()
+
+    async def after(self, operation: Operation, client: str) -> None:
+        """Let every answer come back."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A state that offers a store."""
+
+    store: MemoryStore
+
+
+async def test_health_says_how_long_a_row_waits_for_the_broker() -> None:
+    """The age of the oldest row that the relay cannot send grows, and is nothing once that was sent."""
+    store, faults = MemoryStore(), HeldSends()
+
+    @asynccontextmanager
+    async def shelf() -> AsyncIterator[Shelf]:
+        yield Shelf(store)
+
+    @subscribe(OrderCreated)
+    async def handle(_: OrderCreated) -> None:
+        """Do nothing."""
+
+    await fill(store, "ab")
+    store._rows[0] = store._rows[0]._replace(created_at=store._rows[0].created_at - 3600)
+    async with (
+        Hub(MemoryBroker(faults=faults), registry="embedded", provision=True) as hub,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(hub.serve(Service("inventory", [handle], lifespan=shelf)))
+        await until(lambda: any(found.detail.outbox_age for found in hub.health().values()))
+        [waiting] = [found.detail.outbox_age for found in hub.health().values()]
+        faults.pass_on.set()
+        await until(lambda: not any(found.detail.outbox_age for found in hub.health().values()))
+        hub.stop()
+
+    assert 3600 == pytest.approx(waiting, abs=60)
+    assert 2 == store.counters.relayed

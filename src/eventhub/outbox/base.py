@@ -64,6 +64,8 @@ class OutboxRow(NamedTuple):
     headers: Headers
     event_id: str
     """The event's id, the same however often the row is published."""
+    created_at: float
+    """When it was enqueued, in seconds since the epoch."""
 
     @property
     def record(self) -> ProducerRecord:

@@ -38,8 +38,8 @@ class MemoryStore:
         # Changed by transactions under the lock, and by backlogs between two awaits.
         self._alone = asyncio.Lock()
         self._claims: set[Claim] = set()
-        self._rows: list[tuple[int, float, OutboxRow]] = []
-        self._dead: dict[int, tuple[float, OutboxRow, DeadRow]] = {}
+        self._rows: list[OutboxRow] = []
+        self._dead: dict[int, tuple[OutboxRow, DeadRow]] = {}
         self._last_id = 0
         self._relays: list[MemoryBacklog] = []
 
@@ -53,8 +53,8 @@ class MemoryStore:
             self._claims |= transaction.claims
             for record in transaction.records:
                 self._last_id += 1
-                row = OutboxRow(self._last_id, record.topic, record.key, record.value, record.headers, event_id(record))
-                self._rows.append((row.id, time.time(), row))
+                row = OutboxRow(self._last_id, *record[:4], event_id(record), time.time())
+                self._rows.append(row)
         if transaction.records:
             self.counters.enqueued += len(transaction.records)
             self.doorbell.ring()
@@ -84,20 +84,20 @@ class MemoryStore:
 
     async def status(self) -> Status:
         """What the outbox holds."""
-        age = time.time() - self._rows[0][1] if self._rows else 0.0
+        age = time.time() - self._rows[0].created_at if self._rows else 0.0
         owners = {bucket: f"relay {place}" for place, relay in enumerate(self._relays) for bucket in relay.owned}
         return Status(len(self._rows), age, len(self._dead), dict(sorted(owners.items())))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadRow]:
         """The first dead rows."""
-        return [self._dead[number][2] for number in sorted(self._dead)[:limit]]
+        return [self._dead[number][1] for number in sorted(self._dead)[:limit]]
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Put dead rows back in their old places."""
         back = [number for number in (self._dead if ids is None else ids) if number in self._dead]
         for number in back:
-            created, row, _ = self._dead.pop(number)
-            insort(self._rows, (number, created, row))
+            row, _ = self._dead.pop(number)
+            insort(self._rows, row)
         self.doorbell.ring()
         return len(back)
 
@@ -172,10 +172,10 @@ class MemoryBacklog:
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
         """The first rows of these buckets."""
         self._require_open()
-        hidden = {row.lane for _, row, _ in self._store._dead.values() if row.key is not None} | set(without)  # noqa: SLF001
+        hidden = {row.lane for row, _ in self._store._dead.values() if row.key is not None} | set(without)  # noqa: SLF001
         found = (
             row
-            for _, _, row in self._store._rows  # noqa: SLF001
+            for row in self._store._rows  # noqa: SLF001
             if row.lane not in hidden and bucket_of(row.record, self._store.buckets) in buckets
         )
         return [row for row, _ in zip(found, range(limit), strict=False)]
@@ -184,16 +184,16 @@ class MemoryBacklog:
         """Let go of rows."""
         self._require_open()
         gone = set(ids)
-        self._store._rows = [entry for entry in self._store._rows if entry[0] not in gone]  # noqa: SLF001
+        self._store._rows = [row for row in self._store._rows if row.id not in gone]  # noqa: SLF001
 
     async def bury(self, row: OutboxRow, reason: str) -> None:
         """Move a row to the dead ones."""
         self._require_open()
-        now = time.time()
-        for entry in [entry for entry in self._store._rows if entry[0] == row.id]:  # noqa: SLF001
-            self._store._rows.remove(entry)  # noqa: SLF001
-            dead = DeadRow(row.id, row.topic, row.key, row.event_id, reason, now)
-            self._store._dead[row.id] = (entry[1], row, dead)  # noqa: SLF001
+        left = [kept for kept in self._store._rows if kept.id != row.id]  # noqa: SLF001
+        if len(left) < len(self._store._rows):  # noqa: SLF001
+            self._store._rows = left  # noqa: SLF001
+            dead = DeadRow(row.id, row.topic, row.key, row.event_id, reason, time.time())
+            self._store._dead[row.id] = (row, dead)  # noqa: SLF001
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell."""

@@ -80,10 +80,15 @@ class Relay:
         self._store_failures = 0
         self._next_forget = self._clock.monotonic()
         self._quiet = False  # whether the last round found nothing to send
+        self._oldest: float | None = None  # when the first row was enqueued that the last round read
         self.owned: Collection[int] = ()
         """The buckets that belong to this relay at present."""
         self.failure: StoreError | None = None
         """What the database failed with at last, or None while it works."""
+
+    def age(self) -> float:
+        """Seconds since the oldest row of the last look was enqueued, or 0 if that found none to send."""
+        return 0.0 if self._oldest is None else max(0.0, self._clock.now() - self._oldest)
 
     def stop(self) -> None:
         """Stop after the round in hand."""
@@ -139,9 +144,8 @@ class Relay:
 
     async def _round(self, backlog: Backlog) -> bool:
         """Read, send, delete; whether there may be more to do at once."""
-        if not self.owned:
-            return False
-        read = await backlog.read(self.owned, self._options.batch, self._resting_lanes())
+        read = await backlog.read(self.owned, self._options.batch, self._resting_lanes()) if self.owned else ()
+        self._oldest = read[0].created_at if read else None
         rows = to_send(read)
         if not rows:
             return False

@@ -16,6 +16,10 @@ class Companion(Protocol):
         """Come to an end soon."""
         ...
 
+    def age(self) -> float:
+        """Seconds that the oldest of what waits for it has waited, as far as it has seen; 0 for nothing."""
+        ...
+
     async def idle(self) -> bool:
         """Whether there is nothing left to do at this moment."""
         ...

@@ -58,6 +58,8 @@ class Snapshot:
     """Completions that came after their partition had gone."""
     commits_failed: int = 0
     """Commits in a row without success."""
+    outbox_age: float = 0.0
+    """Since the oldest row was written that this process's relay is to send, as of its last look; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

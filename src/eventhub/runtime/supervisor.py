@@ -85,7 +85,13 @@ class Supervisor:
         else:
             snapshot = Snapshot(self.service.name, joined=not self.service.subscriptions, counted=self.counters)
         found = self._examination
-        told = replace(snapshot, stopping=self._stopping.is_set(), replaced=found.replaced, unread=found.unread)
+        told = replace(
+            snapshot,
+            stopping=self._stopping.is_set(),
+            replaced=found.replaced,
+            unread=found.unread,
+            outbox_age=max((companion.age() for companion in self.companions), default=0.0),
+        )
         return health(told, self._wiring.options.patience)
 
     def stop(self) -> None:

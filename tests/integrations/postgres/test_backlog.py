@@ -151,7 +151,7 @@ class TransactionOrderBacklog(PostgresBacklog):
             "SELECT id, topic, key, value, headers, event_id FROM eventhub_outbox ORDER BY xmin::text::bigint, id"
         )
         del buckets, limit, without
-        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5]) for row in found]
+        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5], 0.0) for row in found]
 
 
 class SkipLockedBacklog(PostgresBacklog):
@@ -172,7 +172,7 @@ class SkipLockedBacklog(PostgresBacklog):
             "ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
             limit,
         )
-        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5]) for row in found]
+        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5], 0.0) for row in found]
 
 
 def mutant(tables: PostgresStore, kind: type[PostgresBacklog]) -> PostgresStore:

@@ -131,9 +131,9 @@ class RetriesAtTheEnd(MemoryStore):
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Move what came back."""
-        known = {number for number, _, _ in self._rows}
+        known = {row.id for row in self._rows}
         number = await super().retry(ids)
-        self._rows.sort(key=lambda entry: entry[0] not in known)
+        self._rows.sort(key=lambda row: row.id not in known)
         return number
 
 
@@ -185,6 +185,16 @@ class Overtakes(Altered):
             await super().bury(row._replace(key=None), reason)
 
 
+class Ageless(Altered):
+    """Says of no row when it came."""
+
+    class Backlog(MemoryBacklog):
+        async def read(
+            self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()
+        ) -> Sequence[OutboxRow]:
+            return [row._replace(created_at=0.0) for row in await super().read(buckets, limit, without)]
+
+
 class ReadsOnce(Altered):
     """Shows each row once, and it is gone."""
 
@@ -231,6 +241,7 @@ BROKEN: list[tuple[type[MemoryStore], Any]] = [
     (NoLimit, Laws().test_no_more_rows_are_read_than_asked_for),
     (NoRest, Laws().test_lanes_that_rest_are_not_read),
     (Overtakes, Laws().test_a_dead_row_stops_its_key_alone),
+    (Ageless, Laws().test_a_row_says_when_it_was_enqueued),
     (ReadsOnce, Laws().test_rows_are_read_until_they_are_deleted),
     (Undead, Laws().test_a_closed_backlog_can_do_nothing),
     (Greedy, Laws().test_a_bucket_has_one_owner_and_shares_are_even),

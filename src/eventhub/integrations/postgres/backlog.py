@@ -103,7 +103,8 @@ class Statements:
 async def prepared(names: Names, connection: Connection) -> Statements:
     """Prepare everything that a relay says."""
     read = (
-        f"SELECT id, topic, key, value, headers, event_id FROM {names.outbox} AS o "
+        "SELECT id, topic, key, value, headers, event_id, extract(epoch FROM created_at)::float8 "
+        f"FROM {names.outbox} AS o "
         "WHERE bucket = ANY($1::smallint[]) "
         f"AND NOT EXISTS (SELECT FROM {names.dead} AS d WHERE d.topic = o.topic AND d.key = o.key) "
     )
@@ -184,7 +185,7 @@ class PostgresBacklog:
                 rows = await say.read_without.fetch(list(buckets), limit, topics, keys)
             else:
                 rows = await say.read.fetch(list(buckets), limit)
-        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5]) for row in rows]
+        return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5], row[6]) for row in rows]
 
     async def delete(self, ids: Sequence[int]) -> None:
         """Let go of rows."""

@@ -110,7 +110,7 @@ class SqliteBacklog:
             values += [part for lane in without for part in lane]
         with ours(self._store.path):
             rows = await self._connection().execute_fetchall(
-                f'SELECT id, topic, "key", value, headers, event_id FROM {names.outbox} AS o '
+                f'SELECT id, topic, "key", value, headers, event_id, created_at FROM {names.outbox} AS o '
                 f'WHERE NOT EXISTS (SELECT 1 FROM {names.dead} AS d WHERE d.topic = o.topic AND d."key" = o."key")'
                 f"{where} ORDER BY id LIMIT ?",
                 (*values, limit),
@@ -118,8 +118,8 @@ class SqliteBacklog:
         if rows:
             await self._store.durability.reached()
         return [
-            OutboxRow(number, topic, key, value, headers_from_text(headers), event_id)
-            for number, topic, key, value, headers, event_id in rows
+            OutboxRow(number, topic, key, value, headers_from_text(headers), event_id, created_at)
+            for number, topic, key, value, headers, event_id, created_at in rows
         ]
 
     async def delete(self, ids: Sequence[int]) -> None:

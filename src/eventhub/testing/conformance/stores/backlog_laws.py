@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,14 @@ class BacklogLaws:
 
         assert list(first) == list(again)
         assert [b"a", b"c"] == values(left)
+
+    async def test_a_row_says_when_it_was_enqueued(self, store: Store[Any]) -> None:
+        """By a clock that is not far from this one."""
+        await fill(store, "a")
+        async with store.backlog() as backlog:
+            [row] = await backlog.read(await backlog.share(), 10)
+
+        assert row.created_at == pytest.approx(time.time(), abs=DEADLINE)
 
     async def test_only_rows_of_the_asked_buckets_are_read(self, store: Store[Any]) -> None:
         """The buckets split the rows: each row is read in one of them, equal keys in the same."""
