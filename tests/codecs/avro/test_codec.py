@@ -746,6 +746,7 @@ def test_schemas_that_promise_much_for_little_are_refused(schema: Any, reason: s
         ('{"type":"record","fields":[]}', "has None where the name of a type belongs"),
         ('{"type":"record","name":"a-b","fields":[]}', "has 'a-b' where the name of a type belongs"),
         ('{"type":"record","name":"int","fields":[]}', "has 'int' where the name of a type belongs"),
+        (f'{{"type":"record","name":"{"a." * 500}R","fields":[]}}', "has 1001 letters, allowed are 1000"),
         (
             '{"type":"record","name":"R","fields":[{"name":"x y","type":"int"}]}',
             "where the name of a field of R belongs",
@@ -809,6 +810,12 @@ def test_a_reader_that_cannot_read_is_told_why() -> None:
 
     assert 2 == len(problems)
     assert "'urgent' has no default" in problems[1].reason
+
+
+@pytest.mark.parametrize("written", ['"string"', '{"type":"array","items":"int"}', '["null","long"]'])
+def test_what_is_no_record_is_a_problem_of_types(written: str) -> None:
+    """A topic may have had keys or plain texts for values; the schema itself is a good one."""
+    assert {"TYPE_MISMATCH"} == {problem.kind for problem in CODEC.problems(Read, Schema(written))}
 
 
 def test_a_schema_that_is_none_is_a_problem_and_no_crash() -> None:

@@ -58,6 +58,7 @@ class _Whole:
         full = next((each for each in (full_name(name, namespace), name) if each in self._definitions), None)
         if full is None or full in self._defined:
             return name
+        self._defined.add(full)  # once, even if what stands under the name defines something else
         return self.type(_loaded(self._definitions[full]), "", depth + 1)
 
     def _definition(self, declared: dict[str, Any], namespace: str, depth: int) -> Any:

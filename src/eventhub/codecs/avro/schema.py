@@ -139,11 +139,11 @@ def reader_schema(event: type[Event], writer: str) -> str:
     """The schema of a class as one that reads what a writer of some name wrote.
 
     It takes the writer's name, since a topic's only class reads events of any name, and a default for
-    each field that the class fills by a function, which no schema can say.
+    each field that the class fills by a function, which no schema can say. What is no record has no name.
     """
     by_hand = event.__dict__.get("__schema__")
     declared = _Derivation(event, reads=True).record(event) if by_hand is None else _checked(event, by_hand)
-    return text(replace(declared, aliases=(*declared.aliases, writer)))
+    return text(replace(declared, aliases=(*declared.aliases, writer)) if writer else declared)
 
 
 def _checked(event: type[Event], by_hand: object) -> Record:

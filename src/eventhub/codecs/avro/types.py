@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from eventhub.errors import InvalidSchema
+from eventhub.registry.compatibility.bounds import check_length
 
 PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "string", "bytes")
 
@@ -220,6 +221,7 @@ def _full_name_of(declared: Mapping[str, Any], enclosing: str) -> str:
     if not isinstance(full, str) or full in PRIMITIVES:
         msg = f"schema has {full!r:.100} where the name of a type belongs"
         raise InvalidSchema(msg)
+    check_length(full)
     for part in full.split("."):
         _simple_name(part, "a type")
     return full
