@@ -8,6 +8,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from eventhub import Context, Limits, Options, Retry, Service, subscribe
+from eventhub.brokers.memory import MemoryBroker, Operation
+from eventhub.errors import AuthorizationFailed
 from eventhub.record import ProducerRecord
 from eventhub.runtime.replay import DeadLetterTopic, Selection
 from eventhub.testing.waiting import until
@@ -432,6 +434,46 @@ async def test_careful_partitions_take_no_place_from_each_other(shop: Shop) -> N
 
     assert 1 < len({place.partition for place in places})
     assert {0, 1, 2, 3, 4, 5} == set(seen)
+
+
+class Denying:
+    """A broker that takes the right to read away."""
+
+    def __init__(self) -> None:
+        """Deny nothing yet."""
+        self.denying = False
+        self.denied = 0
+
+    async def before(self, operation: Operation, _: str) -> None:
+        """Refuse what is polled."""
+        if operation is Operation.POLL and self.denying:
+            self.denied += 1
+            msg = "the right is gone"
+            raise AuthorizationFailed(msg, resource="topic")
+
+    async def after(self, _: Operation, __: str) -> None:
+        """Let every answer come back."""
+
+
+async def test_a_stop_does_not_wait_for_the_next_attempt_to_read() -> None:
+    """Where a right is missing the attempts are up to half a minute apart, as long as an orchestrator waits."""
+    faults, waited = Denying(), asyncio.Event()
+    broker = MemoryBroker(faults=faults)
+    shop = Shop(lambda: broker)
+
+    def jitter() -> float:
+        waited.set()
+        return 3600.0 * 5  # makes the wait one of an hour
+
+    service = listening(shop, [])
+    async with shop.serving(service, options=Options(random=jitter)) as hub:
+        faults.denying = True
+        await waited.wait()
+        async with asyncio.timeout(10):
+            hub.stop()
+            await until(lambda: not hub.supervisors)
+
+    assert 1 == faults.denied
 
 
 async def test_a_stop_that_is_cancelled_still_leaves_the_group(shop: Shop) -> None:

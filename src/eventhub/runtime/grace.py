@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 
 from eventhub.errors import DeclarationError
 
@@ -25,6 +26,13 @@ async def still_running(
             for end in ends:
                 end.cancel()
     return [task for task in tasks if not task.done()]
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait, unless told to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 async def cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -11,6 +11,7 @@ from eventhub.errors import BrokerError
 from eventhub.retry import backoff
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.examination import Examination
+from eventhub.runtime.grace import pause
 from eventhub.runtime.health import Health, Snapshot, health
 from eventhub.runtime.sources import SourceRun
 from eventhub.runtime.wiring import Wiring
@@ -136,15 +137,7 @@ class Supervisor:
                 wait = backoff(failures, jitter=self._wiring.options.random())
                 beside.add(explaining := tasks.create_task(self._examination.explain(error, wait)))
                 explaining.add_done_callback(beside.discard)
-                await self._pause(wait)
+                await asyncio.sleep(0)  # what explains the failure begins, and will log it
+                await pause(self._stopping, wait)
         for task in beside:
             task.cancel()
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, unless stopped."""
-        await asyncio.sleep(0)  # what explains the failure begins, and will log it
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return

@@ -29,6 +29,7 @@ from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.breaker import Breaker
 from eventhub.runtime.deadlines import Deadlines
 from eventhub.runtime.gate import Gate
+from eventhub.runtime.grace import pause
 from eventhub.runtime.health import Snapshot
 from eventhub.runtime.hooks import tell
 from eventhub.runtime.lanes import Lanes
@@ -89,15 +90,14 @@ class Worker:
         self._tombstones: dict[str, Any] = {
             event.__event__.topic: event for event in service.reads if is_tombstone(event)
         }
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._announced = 0  # the assignment whose start was committed
         self._denied = 0  # polls in a row that were denied
         self._paused_for: str | None = None
         self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
         self._trial = asyncio.Lock()
-        concurrency = service.limits.concurrency
-        self.lanes = Lanes(self._take, concurrency=concurrency, clock=self._clock, stubborn=stubborn)
+        self.lanes = Lanes(self._take, concurrency=self._limits.concurrency, clock=self._clock, stubborn=stubborn)
         self._plans = {
             event: make_plan(s, service, self._deadlines, wiring.publisher, self.lanes.aside)
             for s in service.subscriptions
@@ -145,7 +145,7 @@ class Worker:
 
     def stop(self) -> None:
         """Stop fetching and starting; what runs may finish within the grace."""
-        self._stopping = True
+        self._stopping.set()
         for partition in self.assignment.partitions.values():
             partition.draining = True
 
@@ -155,7 +155,7 @@ class Worker:
 
     async def _poll(self, consumer: Consumer) -> None:
         """Fetch what there is room for. Never cancelled, runs no handler, asks nobody but the client."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             self.heartbeat = self._clock.monotonic()
             self._raise_failure(consumer)
             room = self._room()
@@ -196,7 +196,7 @@ class Worker:
                 raise
             self._denied += 1
             log.warning("eventhub.authorization_lost", group=self._group, error=str(error))
-            await self._clock.sleep(backoff(self._denied, jitter=self._options.random()))
+            await pause(self._stopping, backoff(self._denied, jitter=self._options.random()))
             return {}
         self._denied = 0
         return polled
@@ -218,9 +218,8 @@ class Worker:
     def _paused(self) -> str | None:
         """Why nothing is fetched for the time being, or None."""
         lanes, options = self.lanes, self._options
-        if lanes.parked_keys >= options.max_parked_keys or lanes.parked_records >= options.max_parked_records:
-            return "parked"
-        return None
+        full = lanes.parked_keys >= options.max_parked_keys or lanes.parked_records >= options.max_parked_records
+        return "parked" if full else None
 
     def _raise_failure(self, consumer: Consumer) -> None:
         """Raise what a part of the client or of the worker died of without saying so."""
@@ -384,7 +383,8 @@ class Worker:
     async def _leave(self, consumer: Consumer) -> None:
         """Drain, commit and leave the group."""
         partitions = list(self.assignment.partitions.values())
-        await self.lanes.drain(partitions, self._options.stop_grace if self._stopping else self._options.drain_grace)
+        grace = self._options.stop_grace if self._stopping.is_set() else self._options.drain_grace
+        await self.lanes.drain(partitions, grace)
         await self.assignment.give_up(partitions)
         await self.lanes.stop()
         await consumer.stop()
