@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from eventhub import BrokerError, Hub, Options, Service, SourceContext, produces
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.memory.faults import Operation
+from eventhub.errors import HandlerFault
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.sources import SourceRun
@@ -139,3 +140,19 @@ async def test_a_source_that_is_stopped_before_it_began_ends() -> None:
         await running
 
     assert source.waits(0.0)
+
+
+async def test_a_source_that_is_cancelled_by_what_it_waits_for_ends_the_service() -> None:
+    """A pool that was closed cancels who waits for it; without an error the service would go on without its source."""
+
+    @produces(OrderCreated)
+    async def orders() -> AsyncIterator[OrderCreated]:
+        yield OrderCreated(order_id="o-1")
+        raise asyncio.CancelledError
+
+    broker = MemoryBroker()
+    async with Hub(broker, registry="embedded", provision=True) as hub:
+        with pytest.raises(HandlerFault, match="'orders' was cancelled by what it waits for"):
+            await hub.serve(Service("order", [orders]))
+
+    assert 1 == len(broker.records("orders"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -37,5 +38,5 @@ def tell(hooks: Iterable[Hooks], what: Callable[[Hooks], None]) -> None:
     for hook in hooks:
         try:
             what(hook)
-        except Exception as error:  # noqa: BLE001 - whatever an observer does wrong, records go on
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever an observer does wrong, records go on
             log.warning("eventhub.hook_failed", hook=type(hook).__name__, error=type(error).__name__)

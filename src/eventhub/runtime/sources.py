@@ -106,6 +106,11 @@ class SourceRun:
                     async with self._changed:
                         self._changed.notify_all()
                         await self._changed.wait_for(lambda: self._unconfirmed < self._source.window)
+        except asyncio.CancelledError as error:
+            if self._pulling is not None and self._pulling.cancelling() == 0:  # nobody cancelled us
+                msg = f"source {self._source.name!r} was cancelled by what it waits for"
+                raise HandlerFault(msg) from error
+            raise
         finally:
             self._ended = True
             await asyncio.shield(self._notify())
