@@ -46,6 +46,25 @@ def small_disk(owner: int) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def overdrawn_disk() -> Iterator[Path]:
+    """A file system of 64 MiB on a disk of 2 MiB: it takes what is written, and can not bring it to the disk."""
+    with small_disk(os.getuid()) as disk:
+        image, folder = disk / "image", disk / "folder"
+        folder.mkdir()
+        with image.open("wb") as file:
+            file.truncate(64 * 1024 * 1024)
+        made = run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", str(image))
+        if not made.returncode:
+            made = run("mount", "-o", "loop", str(image), str(folder))
+        if made.returncode:
+            pytest.skip(f"no file system in a file can be mounted here: {made.stderr.strip()}")
+        try:
+            yield folder
+        finally:
+            run("umount", "-l", str(folder))
+
+
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -110,6 +129,28 @@ async def test_a_file_on_a_full_disk_publishes_each_event_once() -> None:
 
     assert committed == stuck
     assert [*committed, b"after"] == published(broker)
+
+
+async def test_what_the_disk_lost_is_not_believed() -> None:
+    """A transaction so large that SQLite itself meets the failure first, at a checkpoint, and says nothing of it."""
+    with overdrawn_disk() as disk:
+        async with SqliteStore(disk / "store.sqlite3") as store, store.backlog() as backlog:
+            owned = await backlog.share()
+            with pytest.raises(StoreError, match="may not be on the disk"):
+                await write_megabytes(store, 20)
+            with pytest.raises(StoreError, match="may not be on the disk") as refused:
+                await backlog.read(owned, 10)
+
+    assert not refused.value.retriable
+
+
+async def write_megabytes(store: SqliteStore, number: int) -> None:
+    """One transaction with a row for the relay."""
+    async with store.transaction() as transaction:
+        await transaction.connection.execute("CREATE TABLE blobs (value BLOB)")
+        for _ in range(number):
+            await transaction.connection.execute("INSERT INTO blobs VALUES (randomblob(1048576))")
+        await transaction.enqueue([record("a")])
 
 
 @pytest.mark.postgres

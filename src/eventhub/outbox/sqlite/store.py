@@ -78,6 +78,8 @@ class SqliteStore:
         self._writer = await opened(self.path)
         try:
             await self._make_tables(self._writer)
+            with ours(self.path):
+                self.durability.open()
         except BaseException:
             await self._writer.close()
             raise
@@ -99,6 +101,7 @@ class SqliteStore:
         if self._writer is not None:
             await self._writer.close()
             self._writer = None
+            self.durability.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
