@@ -1,15 +1,20 @@
 """What outlives a worker whose connection broke, on both brokers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 import pytest
+from anyio.lowlevel import checkpoint
 
-from eventhub import Hub, Options, Service, subscribe
+from eventhub import Hub, Options, Service, produces, subscribe
 from eventhub.brokers.base import Broker, RebalanceListener
+from eventhub.brokers.memory import MemoryBroker
 from eventhub.errors import BrokerError
+from eventhub.runtime.supervisor import Supervisor
+from eventhub.runtime.wiring import Wiring
 from eventhub.testing.waiting import until
+from tests.events import OrderCreated
 from tests.runtime.conftest import Shop
 
 
@@ -84,3 +89,34 @@ def in_flight(hub: Hub) -> int:
     """How many records the present worker has in hand or in its queues."""
     worker = hub.supervisors[0].worker
     return worker.lanes.in_flight if worker is not None else 0
+
+
+class Cancelled:
+    """What runs beside a worker, until its pool is closed."""
+
+    async def run(self) -> None:
+        """Be cancelled by what it waits for."""
+        await checkpoint()
+        raise asyncio.CancelledError
+
+    def stop(self) -> None:
+        """Have ended."""
+
+    async def idle(self) -> bool:
+        """Have nothing to do."""
+        return True
+
+
+async def test_what_runs_beside_the_worker_and_is_cancelled_by_what_it_waits_for_ends_the_service() -> None:
+    """A task group takes that for an orderly end, and a service without its relay would look healthy."""
+
+    @produces(OrderCreated)
+    async def never() -> AsyncIterator[OrderCreated]:
+        await asyncio.Event().wait()
+        yield OrderCreated(order_id="o-1")
+
+    unused = cast("Any", None)
+    wiring = Wiring(MemoryBroker(), unused, unused, {}, Options(), lambda *_: [Cancelled()])
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match="what runs beside the worker was cancelled by what it waits for"):
+            await Supervisor(Service("shop", [never]), wiring).run()

@@ -19,7 +19,7 @@ from eventhub.runtime.worker import Worker
 from eventhub.source import SourceContext
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from eventhub.runtime.companion import Companion
     from eventhub.runtime.partition import Lane
@@ -61,7 +61,7 @@ class Supervisor:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     for companion in self.companions:
-                        tasks.create_task(companion.run())
+                        tasks.create_task(_to_its_end(companion.run(), "what runs beside the worker"))
                     await self._work(state)
                     for companion in self.companions:
                         companion.stop()
@@ -125,7 +125,7 @@ class Supervisor:
             worker = self.worker = Worker(self.service, state, self._wiring, self.counters, stubborn)
             started = self._wiring.options.clock.monotonic()
             try:
-                await worker.run()
+                await _to_its_end(worker.run(), "the worker")
             except BrokerError as error:
                 if not error.retriable:
                     raise
@@ -141,3 +141,18 @@ class Supervisor:
                 await pause(self._stopping, wait)
         for task in beside:
             task.cancel()
+
+
+async def _to_its_end(running: Awaitable[None], who: str) -> None:
+    """Wait for somebody whose cancellation only counts if it is ours: a task group takes any for an orderly end.
+
+    Raises:
+        RuntimeError: If it was cancelled by what it waits for, a pool that was closed, for instance.
+    """
+    try:
+        await running
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        msg = f"{who} was cancelled by what it waits for"
+        raise RuntimeError(msg) from error
