@@ -280,6 +280,33 @@ async def test_a_dead_letter_that_is_replayed_is_handled_as_if_it_had_never_fail
     assert ["eventhub-replay" not in name for name, _ in (await shop.records(topic))[0].headers]
 
 
+async def test_a_replay_does_not_wait_for_newer_records_of_its_key(shop: Shop) -> None:
+    """It is read from another topic, whose keys have lanes of their own: order is what a replay gives up."""
+    seen, release = list[int](), asyncio.Event()
+
+    @subscribe(shop.order, retry=Retry(attempts=1))
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+        if seen == [0]:
+            raise LookupError
+        if order.number == 1:
+            await release.wait()
+
+    service = Service(shop.name("listener"), [listen])
+    first, second = shop.orders("aa")
+    async with shop.serving(service) as hub:
+        await hub.publish(first)
+        await until(lambda: hub.supervisors[0].counters.dead_lettered == 1)
+        await hub.publish(second)
+        await until(lambda: seen == [0, 1])
+        letters = DeadLetterTopic(hub.broker, shop.order.__event__.topic, service.name)
+        await letters.replay(Selection(), dry_run=False)
+        await until(lambda: len(seen) == 3)
+        release.set()
+
+    assert [0, 1, 0] == seen
+
+
 async def test_a_stranger_on_the_replay_topic_is_given_up_and_harms_nobody(shop: Shop) -> None:
     """A record that does not say where it came from is no replay."""
     seen: list[Any] = []
