@@ -48,6 +48,13 @@ def test_too_many_references_are_refused() -> None:
     assert parse_schema(Schema('"int"', references=references[1:]), known.__getitem__).text == '"int"'
 
 
+def test_references_too_large_together_are_refused() -> None:
+    """Five of a megabyte are refused before any of them is read: they are no JSON at all."""
+    references = tuple(Reference(f"R{number}", f"s{number}", 1) for number in range(5))
+    with pytest.raises(InvalidSchema, match="more than 4000000 letters together"):
+        parse_schema(Schema('"int"', references=references), lambda _: Schema("#" * 1_000_000))
+
+
 def test_long_chain_of_references_is_refused() -> None:
     """A chain counts as a crowd does."""
 

@@ -22,6 +22,8 @@ PROBLEMS = 100
 """How many problems of two schemas are listed; a schema that has more is another one."""
 REFERENCES = 256
 """How many other schemas one schema may lean on, directly or not."""
+REFERENCES_TEXT = 4_000_000
+"""How many letters their texts may have together, since all are read with the one that leans on them."""
 COMPARISONS = 50_000
 """How many pairs of types are compared before two schemas are called too large to compare."""
 

@@ -12,7 +12,7 @@ from eventhub.registry.base import Reference, Schema, SchemaType
 from eventhub.registry.compatibility.avro import avro_problems
 from eventhub.registry.compatibility.avro_model import AvroSchema
 from eventhub.registry.compatibility.avro_parser import parse as parse_avro
-from eventhub.registry.compatibility.bounds import REFERENCES
+from eventhub.registry.compatibility.bounds import REFERENCES, REFERENCES_TEXT
 from eventhub.registry.compatibility.canonical import canonical_avro, sorted_json, write_json
 from eventhub.registry.compatibility.json_model import JsonSchema, parse_json_schema
 from eventhub.registry.compatibility.json_schema import json_problems
@@ -118,6 +118,9 @@ def _visit(schema: Schema, resolve: Resolve, above: tuple[Reference, ...], order
             found = resolve(reference)
             _visit(found, resolve, (*above, reference), ordered)
             ordered[reference] = found
+            if sum(len(each.text) for each in ordered.values()) > REFERENCES_TEXT:
+                msg = f"the schemas that a schema leans on have more than {REFERENCES_TEXT} letters together"
+                raise InvalidSchema(msg)
 
 
 def _at_hand(schema: Schema, reference: Reference) -> Schema:
