@@ -73,7 +73,8 @@ async def _fetched(token: Callable[[], Awaitable[str]]) -> str:
     try:
         return await token()
     except Exception as error:
-        msg = f"no token for the schema registry: {type(error).__name__}: {error}; see to what issues the tokens"
+        name = type(error).__name__  # whose text may hold the secret that was shown to the issuer
+        msg = f"no token for the schema registry: {name}; see to what issues the tokens"
         raise RegistryError(msg) from error
 
 
