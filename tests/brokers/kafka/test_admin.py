@@ -7,7 +7,7 @@ from aiokafka.structs import BrokerMetadata
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, TopicInfo
 from eventhub.brokers.kafka import KafkaBroker
-from eventhub.brokers.kafka.admin import KafkaAdmin
+from eventhub.brokers.kafka.admin import KafkaAdmin, owned_partitions
 from eventhub.brokers.kafka.options import client_options
 from eventhub.errors import AuthorizationFailed, BrokerError, PublishRefused
 from eventhub.record import ProducerRecord, TopicPartition
@@ -165,3 +165,13 @@ async def test_missing_right_is_named() -> None:
 def _quick_admin(broker: KafkaBroker) -> KafkaAdmin:
     """An administration that does not wait long for an answer."""
     return KafkaAdmin(client_options(broker.url, Security(), {}).admin, timeout=0.5)
+
+
+NOBODYS = b"\x00\x00" + b"\xff" * 8  # a share without a list of topics
+
+
+@pytest.mark.parametrize("share", [b"no share", NOBODYS, b"\x00\x00\x00\x00\x00\x01\x00\x01\xff\x00\x00\x00\x00"])
+async def test_a_share_that_makes_no_sense_is_named(share: bytes) -> None:
+    """A group's leader may be any program; what it gives to others is read by us, too."""
+    with pytest.raises(BrokerError, match="group shop was given cannot be read"):
+        owned_partitions("shop", [share])

@@ -268,8 +268,21 @@ async def _owned(client: AIOKafkaClient, group: str) -> AbstractSet[TopicPartiti
         raise_for(code, group)
     if state not in _SETTLED:
         return None
-    shares = (ConsumerProtocol.ASSIGNMENT.decode(assignment) for *_, assignment in members if assignment)
-    return {TopicPartition(*partition) for share in shares for partition in share.partitions()}
+    return owned_partitions(group, [assignment for *_, assignment in members if assignment])
+
+
+def owned_partitions(group: str, assignments: Collection[bytes]) -> AbstractSet[TopicPartition]:
+    """The partitions in what a group's leader, whatever program that is, gave to its members.
+
+    Raises:
+        BrokerError: If it gave one of them what makes no sense.
+    """
+    try:
+        shares = [ConsumerProtocol.ASSIGNMENT.decode(assignment) for assignment in assignments]
+        return {TopicPartition(*partition) for share in shares for partition in share.partitions()}
+    except (ValueError, TypeError) as error:  # the client's reader has no error of its own
+        msg = f"what a member of group {group} was given cannot be read; is another program in the group?"
+        raise BrokerError(msg) from error
 
 
 async def coordinator(client: AIOKafkaClient, group: str) -> int:
