@@ -89,6 +89,21 @@ async def test_a_session_of_somebody_else_is_joined(store: SqlAlchemyStore) -> N
     assert await listener.wait(0.0)
 
 
+async def test_a_session_that_is_closed_without_a_commit_publishes_nothing_later(store: SqlAlchemyStore) -> None:
+    """Closing undoes its transaction; what it commits when it is used again is without the events of that one."""
+    async with store._sessions() as session:
+        joined = store.join(session)
+        await joined.enqueue([record("a")])
+        async with session.begin_nested():
+            await joined.defer([record("b")])
+        await session.close()
+        await joined.defer([record("c")])
+        await session.commit()
+
+    assert [b"c"] == values(await rows_of(store))
+    assert 1 == store.counters.enqueued
+
+
 async def test_what_the_business_has_not_flushed_comes_first(store: SqlAlchemyStore) -> None:
     """Rows are written behind whatever the session writes at its commit."""
     statements: list[str] = []

@@ -132,7 +132,7 @@ class SqlAlchemyTransaction:
             self._session.info[_WRITTEN] = 0
             event.listen(self._session, "before_commit", self._write_deferred)
             event.listen(self._session, "after_rollback", _forget_rolled_back)
-            event.listen(self._session, "after_transaction_end", _hand_to_parent)
+            event.listen(self._session, "after_transaction_end", _let_go)
             event.listen(self._session, "after_commit", self._ring)
 
     async def claim(self, claim: Claim) -> bool:
@@ -235,13 +235,17 @@ def _forget_rolled_back(session: Session) -> None:
     session.info[_DEFERRED][:] = [
         (owner, record) for owner, record in session.info[_DEFERRED] if not _inside(owner, rolled_back)
     ]
-    if not session.in_nested_transaction():
+
+
+def _let_go(session: Session, ended: SessionTransaction) -> None:
+    """Let what a released savepoint deferred belong to the transaction around it; without one, nothing is left.
+
+    A session that is closed without a commit undoes its transaction and tells of no rollback.
+    """
+    if ended.parent is None:
+        session.info[_DEFERRED].clear()
         session.info[_WRITTEN] = 0
-
-
-def _hand_to_parent(session: Session, ended: SessionTransaction) -> None:
-    """Let what a released savepoint deferred belong to the transaction around it."""
-    if ended.nested and ended.parent is not None:
+    elif ended.nested:
         session.info[_DEFERRED][:] = [
             (ended.parent if owner is ended else owner, record) for owner, record in session.info[_DEFERRED]
         ]
