@@ -119,6 +119,14 @@ def test_dead_rows_are_dropped_by_id(dsn: str) -> None:
     assert [b"a", b"b"] == waiting(dsn)
 
 
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """A name that is misspelt would look like an outbox without a row."""
+    shown = refused("status", "--dsn", f"sqlite:///{tmp_path}/stroe.sqlite3")
+
+    assert f"there is no file {tmp_path}/stroe.sqlite3" in shown
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_an_unknown_database_is_refused_without_its_password() -> None:
     """The message names the two kinds that there are."""
     shown = refused("status", "--dsn", "mysql://me:secret@host/db")

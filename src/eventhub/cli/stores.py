@@ -26,13 +26,13 @@ async def opened_store(dsn: str, prefix: str, schema: str | None) -> AsyncIterat
     """The store that a DSN names.
 
     Raises:
-        StoreError: If the database cannot be reached.
+        StoreError: If the database cannot be reached; no command makes a file that is not there.
         DeclarationError: If a name is no plain one.
     """
     if dsn.startswith("sqlite:///"):
         from eventhub.outbox.sqlite import SqliteStore  # noqa: PLC0415 - an extra
 
-        async with SqliteStore(Path(dsn.removeprefix("sqlite:///")), prefix=prefix) as store:
+        async with SqliteStore(_file(dsn), prefix=prefix) as store:
             yield store
     elif dsn.startswith(("postgresql://", "postgres://")):
         from eventhub.integrations.postgres import connected  # noqa: PLC0415 - an extra
@@ -43,3 +43,12 @@ async def opened_store(dsn: str, prefix: str, schema: str | None) -> AsyncIterat
         scheme = dsn.partition(":")[0]  # never the rest: there may be a password in it
         msg = f"{scheme!r} is no database of an outbox; a DSN begins with postgresql:// or sqlite:///"
         raise StoreError(msg, retriable=False)
+
+
+def _file(dsn: str) -> Path:
+    """The file that a DSN names; a misspelt one, made here, would look like an outbox without a row."""
+    path = Path(dsn.removeprefix("sqlite:///"))
+    if not path.is_file():
+        msg = f"there is no file {path.absolute()}; the service that writes to it makes it"
+        raise StoreError(msg, retriable=False)
+    return path
