@@ -84,10 +84,13 @@ async def test_a_user_is_let_in_and_nobody_else() -> None:
     assert 401 == refused.value.status
 
 
-async def test_an_address_that_would_let_everybody_in_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("credentials", "reason"), [((), "lets everybody in"), (("--username", "", "--password", ""), "may not be empty")]
+)
+async def test_an_address_that_would_let_everybody_in_is_refused(credentials: tuple[str, ...], reason: str) -> None:
     """One line says why, and the exit code is 1."""
-    process = await started("--host", "0.0.0.0", "--port", "0")  # noqa: S104 - the point of the test
+    process = await started("--host", "0.0.0.0", "--port", "0", *credentials)  # noqa: S104 - the point of the test
     line = await first_line(process)
 
-    assert "lets everybody in" in line
+    assert reason in line
     assert 1 == await process.wait()

@@ -35,10 +35,10 @@ def registry(
 
     On another address than loopback a token or a user is needed.
     """
-    credentials = Credentials(token, username, password)
     memory = nullcontext(Store(incompatible_code=incompatible_code))
     place = "in memory" if data is None else f"in {data}"
     try:
+        credentials = Credentials(token, username, password)
         with memory if data is None else open_store(data, incompatible_code=incompatible_code) as store:
             asyncio.run(_serve(EmbeddedRegistry(store, credentials=credentials), host, port, place))
     except (EventHubError, OSError) as error:

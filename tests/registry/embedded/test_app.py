@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventhub.errors import DeclarationError
 from eventhub.registry.embedded.app import BODY_BYTES, CONTENT_TYPE, Credentials, EmbeddedRegistry
 from eventhub.registry.embedded.routes import find
 from eventhub.registry.embedded.store import Store
@@ -147,6 +148,13 @@ def test_credentials_beyond_ascii_are_compared() -> None:
 
     assert credentials.admit("Bearer tökén")
     assert not credentials.admit("Bearer tokén")
+
+
+@pytest.mark.parametrize(("token", "username", "password"), [("", None, ""), (None, "", "x"), (None, "ada", "")])
+def test_credentials_that_are_empty_are_refused(token: str | None, username: str | None, password: str) -> None:
+    """A variable that is not set would otherwise let everybody in, beyond this machine too."""
+    with pytest.raises(DeclarationError, match="may not be empty"):
+        Credentials(token, username, password)
 
 
 def test_credentials_do_not_show() -> None:

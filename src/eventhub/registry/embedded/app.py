@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from eventhub.errors import DeclarationError
 from eventhub.registry.embedded.answers import Nothing, Raw
 from eventhub.registry.embedded.refused import Refused
 from eventhub.registry.embedded.request import Request
@@ -34,6 +35,12 @@ class Credentials:
     """The user of HTTP's basic authentication, or None."""
     password: str = field(default="", repr=False)
     """The user's password."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is empty, since a variable that is not set would let everybody in."""
+        if self.token == "" or (self.username is not None and not (self.username and self.password)):
+            msg = "a token, and a user and a password, may not be empty; see that the variables they come from are set"
+            raise DeclarationError(msg)
 
     @property
     def open(self) -> bool:
