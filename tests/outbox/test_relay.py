@@ -13,7 +13,7 @@ import pytest
 
 from eventhub.brokers.base import NewTopic, Outcome
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.errors import BrokerError, PublishUncertain, StoreError
+from eventhub.errors import BrokerError, PublishRefused, PublishUncertain, StoreError
 from eventhub.outbox.deciding import HEAVY_BYTES
 from eventhub.outbox.memory import MemoryBacklog, MemoryStore
 from eventhub.outbox.relay import Relay, RelayOptions
@@ -133,6 +133,17 @@ async def test_rows_of_a_missing_topic_wait_for_it(broker: MemoryBroker) -> None
         await until(lambda: store.counters.relayed == 4)
 
     assert [b"0", b"1", b"2"] == [read.value for read in broker.records("late")]
+
+
+async def test_a_row_that_is_taken_after_all_leaves_nothing_behind() -> None:
+    """The relay forgets that its key rested, else it would carry every key that was ever refused."""
+    store, sink = MemoryStore(), Sink(PublishRefused("no right"), PublishRefused("no right"))
+    await fill(store, "abc")
+    async with relaying(store, sink) as [relay]:
+        await until(lambda: store.counters.relayed == 3)
+
+    assert len(sink.sends) > 2
+    assert {} == relay._resting
 
 
 async def test_a_refused_row_without_a_key_holds_up_nobody(broker: MemoryBroker) -> None:

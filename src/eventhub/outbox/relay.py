@@ -152,6 +152,7 @@ class Relay:
         settled = settle(rows, await self._send(backlog, rows))
         self._owed = settled.acknowledged
         await self._pay(backlog)
+        self._wake(settled.acknowledged)
         for row, error in settled.refused:
             await self._refused(backlog, row, error)
         await self._note(settled.failure)
@@ -193,6 +194,12 @@ class Relay:
     def _resting_lanes(self) -> list[Lane]:
         now = self._clock.monotonic()
         return [lane for lane, rest in self._resting.items() if rest.until > now]
+
+    def _wake(self, acknowledged: Sequence[int]) -> None:
+        """Forget the rests of rows that were taken after all."""
+        if self._resting:
+            taken = set(acknowledged)
+            self._resting = {lane: rest for lane, rest in self._resting.items() if rest.row not in taken}
 
     async def _refused(self, backlog: Backlog, row: OutboxRow, error: BrokerError) -> None:
         """Let the row's key rest, or bury the row."""
