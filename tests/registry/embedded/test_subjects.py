@@ -274,10 +274,11 @@ async def test_version_is_deleted_in_two_steps(app: EmbeddedRegistry) -> None:
     assert (200, [3]) == await ask(app, "GET", "/subjects/s/versions")
 
 
-async def test_what_others_refer_to_stays(app: EmbeddedRegistry) -> None:
+@pytest.mark.parametrize("version", [1, -1])
+async def test_what_others_refer_to_stays(app: EmbeddedRegistry, version: int) -> None:
     """A version that a schema refers to is found by that, and cannot be deleted before it."""
     await register(app, "r", record())
-    reference = {"name": "R", "subject": "r", "version": 1}
+    reference = {"name": "R", "subject": "r", "version": version}
     referring = await register(app, "s", '{"type":"array","items":"R"}', references=[reference])
 
     assert (200, [referring]) == await ask(app, "GET", "/subjects/r/versions/1/referencedby")

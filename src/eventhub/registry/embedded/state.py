@@ -168,14 +168,15 @@ class State:
         return list(self._places.get((context, schema_id), {}).values())
 
     def referrers(self, version: Version) -> list[Version]:
-        """Every version, hidden or not, whose schema refers to this one."""
-        place = (version.subject, version.version)
+        """Every version, hidden or not, whose schema refers to this one; -1 is the latest there is."""
+        is_latest = version.version == max(self._versions[version.subject])
+        numbers = {version.version, -1} if is_latest else {version.version}
         return [
             each
             for rows in self._versions.values()
             for each in rows.values()
             for reference in each.definition.schema.references
-            if (referred(reference, each.subject.context), reference.version) == place
+            if reference.version in numbers and referred(reference, each.subject.context) == version.subject
         ]
 
     def id_of(self, context: str, definition: Definition) -> int | None:
