@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -271,13 +272,14 @@ class Measured(Event, topic="measured", format=Format.JSON_SCHEMA):
 
     one: float = 0.0
     many: list[dict[str, float | None]] = Field(default_factory=list)
+    queue: deque[float] = Field(default_factory=deque)
     note: str | None = None
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
 def test_a_float_that_json_cannot_say_is_a_mismatch(odd: float) -> None:
     """Pydantic would write null, which no reader takes for a float."""
-    for event in (Measured(one=odd), Measured(many=[{"a": odd, "b": None}])):
+    for event in (Measured(one=odd), Measured(many=[{"a": odd, "b": None}]), Measured(queue=deque([odd]))):
         with pytest.raises(SchemaMismatch, match="Measured: a float is infinite or no number, which JSON cannot say"):
             written(event)
 

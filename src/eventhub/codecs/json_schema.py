@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -125,7 +125,9 @@ def _is_finite(value: Any) -> bool:
         return math.isfinite(value)
     if isinstance(value, Mapping):
         return all(map(_is_finite, value.values()))
-    return not isinstance(value, (list, tuple, set, frozenset)) or all(map(_is_finite, value))
+    if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Collection):
+        return True
+    return all(map(_is_finite, value))
 
 
 def _not_json(error: BaseException | None) -> str | None:
