@@ -100,6 +100,7 @@ class Recovery:
         cause = await self._resolve(record) if isinstance(error, SchemaUnresolved) else error
         if cause is None:
             return attempts
+        partition.offsets.trying = None  # this attempt ended no process, nor will the rest before the next one
         attempts.error = cause
         retry = plan.retry if plan is not None else UNDECODED
         match self._fate(_held_up(record, partition), attempts, retry):
