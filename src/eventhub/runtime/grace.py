@@ -1,4 +1,4 @@
-"""The grace that running handlers have."""
+"""The grace that running handlers have, and other waits that come to an end."""
 
 from __future__ import annotations
 
