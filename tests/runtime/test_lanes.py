@@ -323,13 +323,14 @@ async def test_what_a_handler_leaves_in_its_context_is_not_seen_by_the_next() ->
     assert [None, None, None] == seen
 
 
-async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
-    """Other tasks run during a long burst."""
-    clock = ManualClock()
-    turns = 0
+async def turns_during(process: Process, keys: str, clock: ManualClock) -> int:
+    """How often another task has its turn until the last of these records is processed."""
+    turns = needed = 0
 
-    async def process(_: Record, __: Partition) -> None:
-        clock.advance(0.001)
+    async def counted(record: Record, owned: Partition) -> None:
+        nonlocal needed
+        await process(record, owned)
+        needed = turns
 
     async def other() -> None:
         nonlocal turns
@@ -337,14 +338,48 @@ async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
             turns += 1
             await checkpoint()
 
-    made = Lanes(process, concurrency=16, clock=clock)
+    made = Lanes(counted, concurrency=16, clock=clock)
     made.start()
     watching = asyncio.create_task(other())
-    made.feed([(partition(), records("a" * 100))])
+    made.feed([(partition(), records(keys))])
     await settled(made)
     watching.cancel()
+    return needed
 
-    assert turns > 10
+
+async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
+    """Other tasks run during a long burst."""
+    clock = ManualClock()
+
+    async def process(_: Record, __: Partition) -> None:
+        clock.advance(0.001)
+
+    assert await turns_during(process, "a" * 100, clock) > 10
+
+
+async def test_the_loop_is_yielded_while_those_that_waited_never_suspend() -> None:
+    """Other tasks run while a lane takes up what has queued in it, also after it was suspended once."""
+    clock, ended = ManualClock(), asyncio.Event()
+
+    async def process(record: Record, _: Partition) -> None:
+        clock.advance(0.001)
+        if record.offset == 0:
+            await ended.wait()
+        if record.offset == 101:
+            ended.set()
+
+    assert await turns_during(process, "a" * 101 + "b", clock) > 15
+
+
+async def test_a_handler_that_was_suspended_is_not_made_to_wait_for_another_turn() -> None:
+    """Two keys whose handlers give way once a record need a turn a record, however long they take."""
+    clock = ManualClock()
+
+    async def process(_: Record, __: Partition) -> None:
+        await checkpoint()
+        clock.advance(0.1)
+
+    assert await turns_during(process, "ab" * 100, clock) < 150
 
 
 @pytest.mark.parametrize(("is_begun", "finished"), [(True, 2), (False, 0)])

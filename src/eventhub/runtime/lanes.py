@@ -9,8 +9,7 @@ runs in a real task, where timeouts, task groups and cancellation mean what they
 After the first suspension the rest of the burst is started task by task, since whoever suspends
 once mostly does so again; the next burst begins inline.
 
-Who may change what: everything runs on one event loop; leads and lanes change the state
-below between two awaits only.
+Everything runs on one event loop; leads and lanes change the state below between two awaits only.
 """
 
 from __future__ import annotations
@@ -58,6 +57,7 @@ class Lanes:
         self._hungry: asyncio.Future[None] | None = None
         # The lanes: every task that carries a record, and who waits for a place to run.
         self._tasks: dict[asyncio.Task[None], Lane | None] = {}
+        self._latest: Lane | None = None  # who took up a queued record last
         self._places = Places(concurrency)
         self._room = asyncio.Event()
         self._wanted: int | None = None  # the number of records in flight at which somebody wants to be woken
@@ -283,16 +283,18 @@ class Lanes:
 
     async def _go_on(self, lane: Lane) -> None:
         """Finish the record in hand, then take up those that wait behind it."""
-        deadline = self._clock.monotonic() + BUDGET
         self._finish(lane)
+        deadline = (now := self._clock.monotonic()) + BUDGET
         while lane.queue and not lane.partition.draining:
-            lane.record = lane.queue.popleft()
-            lane.since = self._clock.monotonic()
+            lane.record, lane.since, self._latest = lane.queue.popleft(), now, lane
             await self._process(lane.record, lane.partition)
             self._finish(lane)
-            if self._clock.monotonic() > deadline:
+            now = self._clock.monotonic()
+            if self._latest is lane and now < deadline:
+                continue
+            if self._latest is lane:  # else it was suspended, and others had their turn
                 await asyncio.sleep(0)
-                deadline = self._clock.monotonic() + BUDGET
+            deadline = self._clock.monotonic() + BUDGET
         self._close(lane)  # at once, so that the key's next record does not queue behind a lane that has ended
 
     def _open(self, partition: Partition, record: Record, key: Hashable) -> Lane:
