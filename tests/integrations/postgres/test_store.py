@@ -70,6 +70,27 @@ async def test_errors_of_the_business_stay_what_they_are(tables: PostgresStore) 
     assert [] == await rows_of(tables)
 
 
+@pytest.mark.parametrize("records", [[], [record("b")]])
+async def test_a_block_that_swallows_a_failed_statement_does_not_end_well(
+    tables: PostgresStore, records: list[ProducerRecord]
+) -> None:
+    """PostgreSQL has undone the whole of it by then; that is the block's own failure, and no outage."""
+    claim = new_claim()
+
+    async def swallow() -> None:
+        async with tables.transaction() as transaction:
+            await transaction.claim(claim)
+            with suppress(asyncpg.UniqueViolationError):
+                for _ in range(2):
+                    await transaction.connection.execute("INSERT INTO business VALUES ('tea', '1')")
+            await transaction.enqueue(records)
+
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await swallow()
+
+    assert await claims(tables, claim)
+
+
 async def test_a_connection_that_is_lost_in_the_block_is_an_outage(tables: PostgresStore) -> None:
     """Whatever the block makes of it, the record is not to blame."""
 

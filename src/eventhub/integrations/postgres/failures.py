@@ -29,9 +29,14 @@ _MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 @contextmanager
 def ours() -> Iterator[None]:
-    """Make a StoreError of whatever the database fails with, under statements of our own."""
+    """Make a StoreError of whatever the database fails with, under statements of our own.
+
+    That a statement of the caller's had failed before is the caller's error, and stays what it is.
+    """
     try:
         yield
+    except asyncpg.InFailedSQLTransactionError:
+        raise
     except FOREIGN as error:
         raise translated(error) from error
 

@@ -94,6 +94,9 @@ class PostgresStore:
             try:
                 with outages(connection):
                     yield transaction
+                    # Else a block that went on after a failed statement would end well: the COMMIT of a transaction
+                    # that has failed is a rollback to PostgreSQL, and no error.
+                    await connection.execute("SELECT")
                 with ours():
                     await transaction.write_deferred()
             except BaseException:
