@@ -406,6 +406,28 @@ async def test_what_another_lane_handles_may_finish_before_its_partition_goes(is
     assert finished == owned.offsets.committable
 
 
+async def test_who_begins_to_rest_while_its_partition_is_drained_is_cancelled_at_once() -> None:
+    """A handler that fails then is not tried again, and nobody waits for its next attempt."""
+    begun, failed = asyncio.Event(), asyncio.Event()
+
+    async def process(_: Record, __: Partition) -> None:
+        begun.set()
+        await failed.wait()
+        await made.rest(3600.0)
+
+    owned, made = partition(), lanes(process)
+    made.feed([(owned, records("a"))])
+    await begun.wait()
+    draining = asyncio.create_task(made.drain([owned], grace=3600.0))
+    await until(lambda: owned.draining)
+    failed.set()
+    async with asyncio.timeout(10):
+        await draining
+
+    assert 0 == owned.offsets.committable
+    assert 0 == made.parked_keys
+
+
 async def test_whoever_hurries_ends_the_grace() -> None:
     """A handler that swallows its cancellation does not hold up the end for the whole grace."""
     gate = asyncio.Event()

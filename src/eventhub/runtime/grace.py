@@ -28,11 +28,11 @@ async def still_running(
     return [task for task in tasks if not task.done()]
 
 
-async def pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait, unless told to stop."""
+async def pause(until: asyncio.Event, seconds: float) -> None:
+    """Wait for so many seconds, or until something happens."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await stopping.wait()
+            await until.wait()
 
 
 async def cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -21,7 +21,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 from eventhub.runtime.burst import items, size
-from eventhub.runtime.grace import cancel, still_running
+from eventhub.runtime.grace import cancel, pause, still_running
 from eventhub.runtime.partition import Lane, Partition, outlived
 from eventhub.runtime.places import Places
 
@@ -114,10 +114,7 @@ class Lanes:
         self._wanted = in_flight
         self._room.clear()  # only a change counts: who asks may have a reason not to feed what there is room for
         try:
-            async with asyncio.timeout(timeout):
-                await self._room.wait()
-        except TimeoutError:
-            return
+            await pause(self._room, timeout)
         finally:
             self._wanted = None
 
@@ -129,6 +126,8 @@ class Lanes:
         """Let the record in hand wait without occupying a place; its key stays in order."""
         await asyncio.sleep(0)  # the tripwire, armed before, sees the suspension and makes this task a lane
         lane = self._own_lane()
+        if lane.partition.draining and lane.task is not None:  # it comes too late to be among those that drain cancels
+            lane.task.cancel()
         self._park(lane)
         try:
             await self._clock.sleep(seconds)
