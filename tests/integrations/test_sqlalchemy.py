@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from eventhub import Event, Hub
@@ -21,7 +21,7 @@ from eventhub.errors import StoreError
 from eventhub.integrations.postgres import PostgresStore, postgres_ddl
 from eventhub.integrations.sqlalchemy import SqlAlchemyStore, immediate
 from eventhub.outbox.sqlite import SqliteStore
-from eventhub.testing.conformance.stores.samples import Undone, fill, record, rows_of, values
+from eventhub.testing.conformance.stores.samples import Undone, claims, fill, new_claim, record, rows_of, values
 from eventhub.testing.postgres import PostgresServer
 from tests.nestings import Block, blocks, kept, play
 
@@ -113,12 +113,12 @@ async def test_what_the_business_has_not_flushed_comes_first(store: SqlAlchemySt
         event.listen(
             session.get_bind(),
             "before_cursor_execute",
-            lambda _c, _cursor, statement, *_: statements.append(statement.split()[2]),
+            lambda _c, _cursor, statement, *_: statements.append(statement),
         )
         await transaction.defer([record("a")])
         await session.execute(text("INSERT INTO stock VALUES ('tea')"))
 
-    assert ["stock", '"eventhub_outbox"'] == statements
+    assert ["stock", '"eventhub_outbox"'] == [said.split()[2] for said in statements if said.startswith("INSERT")]
 
 
 async def test_errors_of_the_business_stay_what_they_are(store: SqlAlchemyStore) -> None:
@@ -155,6 +155,29 @@ async def test_a_server_that_is_away_is_an_outage(postgres_server: PostgresServe
     await engine.dispose()
 
     assert [b"a", b"c"] == [row["value"] for row in kept]
+
+
+@pytest.mark.postgres
+async def test_a_block_that_swallows_a_failed_statement_does_not_end_well(postgres_server: PostgresServer) -> None:
+    """PostgreSQL has undone the whole of it by then; that is the block's own failure, and no outage."""
+    engine = create_async_engine(postgres_server.url.replace("postgresql://", "postgresql+asyncpg://"))
+    claim = new_claim()
+
+    async def swallow(store: SqlAlchemyStore) -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim(claim)
+            with suppress(DBAPIError):
+                await transaction.connection.execute(text("SELECT 1 / 0"))
+
+    async with asyncpg.create_pool(postgres_server.url, min_size=1, max_size=1) as pool:
+        await pool.execute(postgres_ddl())
+        store = SqlAlchemyStore(async_sessionmaker(engine), PostgresStore(pool))
+        with pytest.raises(DBAPIError, match="aborted"):
+            await swallow(store)
+        free = await claims(store, claim)
+    await engine.dispose()
+
+    assert free
 
 
 async def test_what_only_looks_like_an_outage_is_the_blocks_own(store: SqlAlchemyStore) -> None:

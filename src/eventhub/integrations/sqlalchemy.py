@@ -83,6 +83,9 @@ class SqlAlchemyStore:
                 with _outages(OSError, PoolTimeout):  # which in the block may be anybody's
                     _ = await session.connection()
                 yield self.join(session)
+                if session.in_transaction():
+                    # To PostgreSQL the COMMIT of a transaction that has failed is a rollback, and no error.
+                    _ = await session.execute(text("SELECT 1"))
 
     def join(self, session: AsyncSession) -> SqlAlchemyTransaction:
         """What writes into the transaction of a session that somebody else commits, a web framework for instance."""
