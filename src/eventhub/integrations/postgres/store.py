@@ -12,7 +12,7 @@ import asyncpg
 from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
-from eventhub.integrations.postgres.failures import FOREIGN, given_back, ours, outages
+from eventhub.integrations.postgres.failures import FOREIGN, commit, given_back, ours, outages
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
 from eventhub.integrations.postgres.tables import Names
@@ -94,9 +94,6 @@ class PostgresStore:
             try:
                 with outages(connection):
                     yield transaction
-                    # Else a block that went on after a failed statement would end well: the COMMIT of a transaction
-                    # that has failed is a rollback to PostgreSQL, and no error.
-                    await connection.execute("SELECT")
                 with ours():
                     await transaction.write_deferred()
             except BaseException:
@@ -104,7 +101,7 @@ class PostgresStore:
                     await begun.rollback()
                 raise
             with ours():
-                await begun.commit()
+                await commit(begun)
         finally:
             await given_back(self.pool, connection)
         if transaction.enqueued:
