@@ -323,7 +323,7 @@ async def test_what_a_handler_leaves_in_its_context_is_not_seen_by_the_next() ->
     assert [None, None, None] == seen
 
 
-async def turns_during(process: Process, keys: str, clock: ManualClock) -> int:
+async def turns_during(process: Process, keys: str, clock: ManualClock, *, bursts: int = 1) -> int:
     """How often another task has its turn until the last of these records is processed."""
     turns = needed = 0
 
@@ -341,7 +341,8 @@ async def turns_during(process: Process, keys: str, clock: ManualClock) -> int:
     made = Lanes(counted, concurrency=16, clock=clock)
     made.start()
     watching = asyncio.create_task(other())
-    made.feed([(partition(), records(keys))])
+    for _ in range(bursts):
+        made.feed([(partition(), records(keys))])
     await settled(made)
     watching.cancel()
     return needed
@@ -355,6 +356,16 @@ async def test_the_loop_is_yielded_while_handlers_never_suspend() -> None:
         clock.advance(0.001)
 
     assert await turns_during(process, "a" * 100, clock) > 10
+
+
+async def test_the_loop_is_yielded_between_bursts() -> None:
+    """Other tasks run however many short bursts were fed at once."""
+    clock = ManualClock()
+
+    async def process(_: Record, __: Partition) -> None:
+        clock.advance(0.001)
+
+    assert await turns_during(process, "abc", clock, bursts=30) >= 29
 
 
 async def test_the_loop_is_yielded_while_those_that_waited_never_suspend() -> None:

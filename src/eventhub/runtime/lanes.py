@@ -259,13 +259,14 @@ class Lanes:
 
     async def _next_burst(self) -> None:
         """Wait until something is fed; every burst begins inline."""
+        if self._fed:  # the budget is one burst's; others have their turn before the next
+            await asyncio.sleep(0)
         while not self._fed:
             self._hungry = asyncio.get_running_loop().create_future()
             self._tell_room()
             await self._hungry
             self._hungry = None
-        self._items = items(self._fed.popleft())
-        self._inline = True
+        self._items, self._inline = items(self._fed.popleft()), True
 
     # -- the lanes --------------------------------------------------------------------------------
 
