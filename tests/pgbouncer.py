@@ -36,7 +36,7 @@ async def pgbouncer(url: str, folder: Path) -> AsyncIterator[str]:
     """The URL of a pooler in front of a server; the test is skipped where there is none, and with CI set it fails."""
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        pytest.skip("there is no pgbouncer on the PATH; apt-get install pgbouncer")
+        pytest.skip("there is no pgbouncer on the PATH; apt-get install pgbouncer")  # with CI set a skip is a failure
     parts, own_port = urlsplit(url), _free_port()
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(

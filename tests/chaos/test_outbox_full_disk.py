@@ -37,7 +37,7 @@ def small_disk(owner: int) -> Iterator[Path]:
     made = run("mount", "-t", "tmpfs", "-o", f"size=2m,uid={owner},mode=0700", "tmpfs", str(folder))
     try:
         if made.returncode:
-            pytest.skip(f"no small disk can be mounted here: {made.stderr.strip()}")
+            pytest.skip(f"no small disk can be mounted here: {made.stderr.strip()}")  # with CI set a skip is a failure
         try:
             yield folder
         finally:
@@ -58,7 +58,7 @@ def overdrawn_disk() -> Iterator[Path]:
         if not made.returncode:
             made = run("mount", "-o", "loop", str(image), str(folder))
         if made.returncode:
-            pytest.skip(f"no file system in a file can be mounted here: {made.stderr.strip()}")
+            pytest.skip(f"no file system in a file can be mounted here: {made.stderr.strip()}")  # as above
         try:
             yield folder
         finally:

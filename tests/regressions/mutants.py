@@ -81,7 +81,7 @@ class Pauses(Assignment):
         await super()._take_over(partitions)
 
     def _loses(self, left: float) -> bool:
-        raise NotImplementedError
+        raise NotImplementedError  # each mutant below says when
 
     def askable(self) -> list[TopicPartition]:
         """What is not paused for ever."""

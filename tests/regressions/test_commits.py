@@ -10,6 +10,17 @@ def letters(customers: str) -> list[Order]:
     return [Order(customer=letter, number=number) for number, letter in enumerate(customers)]
 
 
+def keeping_the_first_waiting(shop: Shop) -> Service[None]:
+    """A service whose first attempt at the first order fails, and whose second comes ten minutes later."""
+
+    @subscribe(Order, retry=Retry(waits=(600.0,)))
+    async def handle(order: Order) -> None:
+        if shop.note(order) == 1 and order.number == 0:
+            raise OSError
+
+    return Service(GROUP, [handle])
+
+
 async def test_what_was_only_fetched_is_not_committed(shop: Shop) -> None:
     """Two records were read and never begun when the process stopped; the next one handles them."""
 
@@ -33,13 +44,7 @@ async def test_what_was_only_fetched_is_not_committed(shop: Shop) -> None:
 
 async def test_a_commit_never_passes_the_end_of_the_log(shop: Shop) -> None:
     """The last gap behind what others finished is filled; the commit stands at the end, and nothing starts anew."""
-
-    @subscribe(Order, retry=Retry(waits=(600.0,)))
-    async def handle(order: Order) -> None:
-        if shop.note(order) == 1 and order.number == 0:
-            raise OSError
-
-    service = Service(GROUP, [handle])
+    service = keeping_the_first_waiting(shop)
     one = await shop.start(service)
     await shop.publish(*letters("abc"))
     await shop.until(lambda: shop.tried(2))
@@ -83,13 +88,7 @@ async def test_offsets_that_transactions_took_hold_nothing_up(shop: Shop) -> Non
 
 async def test_a_record_that_waits_is_not_covered_by_one_that_came_after_it(shop: Shop) -> None:
     """When the process dies the record comes again, and what was finished beyond it does not."""
-
-    @subscribe(Order, retry=Retry(waits=(600.0,)))
-    async def handle(order: Order) -> None:
-        if shop.note(order) == 1 and order.number == 0:
-            raise OSError
-
-    service = Service(GROUP, [handle])
+    service = keeping_the_first_waiting(shop)
     one = await shop.start(service)
     await shop.publish(*letters("abb"))
     await shop.until(lambda: shop.tried(2))

@@ -197,7 +197,7 @@ class SavepointLaws:
 
     def savepoint(self, connection: Any) -> AbstractAsyncContextManager[Any]:  # noqa: ANN401 - the store's own
         """A block in an open transaction that is undone by itself when it raises."""
-        raise NotImplementedError
+        raise NotImplementedError  # a suite for a store says how
 
     async def test_rows_of_a_savepoint_go_with_it(self, store: Store[Any]) -> None:
         """A savepoint that is undone takes its deferred rows; those around it and of others stay."""
