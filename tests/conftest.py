@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 settings.register_profile(
     "gate",
     deadline=None,  # no test is timed
+    derandomize=bool(os.environ.get("CI")),  # a gate says the same of the same commit; other runs explore
     suppress_health_check=[HealthCheck.too_slow],  # nor is the making of examples: machines are shared
 )
 settings.load_profile("gate")
