@@ -27,7 +27,7 @@ from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.sources import fresh_stamp
 from eventhub.runtime.supervisor import Supervisor
 from eventhub.runtime.wiring import Wiring
-from eventhub.service import Service, check_subjects, dead_letter_topic, replay_topic
+from eventhub.service import Service, check_subjects
 from eventhub.settings import Security
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Hub:
             writes=[event for service in services for event in service.writes],
             reads=[event for service in services for event in service.reads],
             upcasts=[upcast for service in services for upcast in service.upcasts],
-            groups={service.name: service.topics for service in services},
+            own={own: topic for service in services for own, topic in service.own_topics.items()},
         )
         if self._stops > stops:  # SIGTERM came while the registry was asked
             return
@@ -271,26 +271,23 @@ class Hub:
         writes: Sequence[type[Event]],
         reads: Sequence[type[Event]] = (),
         upcasts: Sequence[Upcast[Any, Any]] = (),
-        groups: Mapping[str, Sequence[str]] | None = None,
+        own: Mapping[str, str] | None = None,
     ) -> None:
         """Make sure of the topics first and of the schemas then, so that nothing half-done is published."""
         self._require_open()
         topics = {event_info(event).topic for event in (*writes, *reads)}
-        await self._require_topics(topics, groups if groups is not None else {})
+        await self._require_topics(topics, own if own is not None else {})
         written, read = ([event for event in events if not is_tombstone(event)] for events in (writes, reads))
         await self._serde.prepare(writes=written, reads=read, upcasts=upcasts)
         self._prepared.update(writes)
 
-    async def _require_topics(self, topics: set[str], groups: Mapping[str, Sequence[str]]) -> None:
-        """Create or demand the topics of events, and those of dead letters and replays with as many partitions."""
+    async def _require_topics(self, topics: set[str], own: Mapping[str, str]) -> None:
+        """Create or demand the topics of events, and those that groups keep beside them, with as many partitions."""
         there = await self.broker.admin.topics()
         self._record_bytes.update({info.name: info.max_record_bytes for info in there.values()})
         wanted = [NewTopic(topic, self._options.partitions) for topic in sorted(topics - there.keys())]
         partitions = {info.name: info.partitions for info in there.values()} | {t.name: t.partitions for t in wanted}
-        for group, read in groups.items():
-            for topic in read:
-                own = (dead_letter_topic(topic, group), replay_topic(topic, group))
-                wanted += [NewTopic(name, partitions[topic]) for name in own if name not in there]
+        wanted += [NewTopic(name, partitions[topic]) for name, topic in own.items() if name not in there]
         if not wanted:
             return
         if not self._provision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -136,6 +136,12 @@ class Service(Generic[S]):
     def replay_topics(self) -> tuple[str, ...]:
         """The topics through which dead letters come back, in the order of ``topics``."""
         return tuple(replay_topic(topic, self.name) for topic in self.topics)
+
+    @property
+    def own_topics(self) -> Mapping[str, str]:
+        """The topics that the group keeps for itself, each with the topic of events that it stands beside."""
+        beside = (self.dead_letter_topics, self.replay_topics)
+        return {own: topic for topics in beside for own, topic in zip(topics, self.topics, strict=True)}
 
     def __repr__(self) -> str:
         """The service as it was declared."""

@@ -21,6 +21,7 @@ from eventhub.clock import SystemClock
 from eventhub.errors import OffsetOutOfRange, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
+from eventhub.runtime.channels import Channel
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap, encode_map
 from eventhub.runtime.offsets import Offsets
@@ -316,7 +317,7 @@ async def test_what_was_given_up_is_not_committed_any_more() -> None:
     async with shop.hub() as hub:
         await hub.publish_many(shop.orders("a"))
         lanes = Lanes(ignore, concurrency=1, clock=SystemClock())
-        assignment = Assignment(service.name, {topic: (None, Ordering.KEY)}, lanes, Options())
+        assignment = Assignment(service.name, {topic: Channel(Ordering.KEY)}, lanes, Options())
         consumer = shop.broker.consumer(service.name, [topic], assignment)
         assignment.use(consumer)
         await consumer.start()

@@ -16,6 +16,7 @@ from eventhub.clock import ManualClock
 from eventhub.errors import BrokerError
 from eventhub.record import TopicPartition
 from eventhub.runtime.assignment import Assignment
+from eventhub.runtime.channels import Channel
 from eventhub.runtime.examination import REPEAT, Examination
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.watchdog import Patience
@@ -125,7 +126,7 @@ class Restless:
         self.broker = Examined()
         options = Options(clock=self.clock)
         lanes = Lanes(_ignore, concurrency=1, clock=self.clock)
-        self.assignment = Assignment("group", {"orders": (None, Ordering.KEY)}, lanes, options)
+        self.assignment = Assignment("group", {"orders": Channel(Ordering.KEY)}, lanes, options)
         self.consumer = self.broker.consumer("group", ["orders"], self.assignment)
         self.assignment.use(self.consumer)
         self.examination = Examination("group", ["orders"], self.broker, options)

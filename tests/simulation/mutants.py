@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from eventhub.record import ProducerRecord, Record, TopicPartition
 from eventhub.runtime import assignment, supervisor, worker
 from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
+from eventhub.runtime.channels import Channel
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap
@@ -65,11 +67,9 @@ class CommitsBeforeHandling(Offsets):
 class HandlesKeysInParallel(Assignment):
     """Forgets that keys have an order."""
 
-    def __init__(
-        self, group: str, topics: Mapping[str, tuple[str | None, Ordering]], lanes: Lanes, options: Options
-    ) -> None:
+    def __init__(self, group: str, channels: Mapping[str, Channel], lanes: Lanes, options: Options) -> None:
         """Order nothing."""
-        unordered = {topic: (origin, Ordering.NONE) for topic, (origin, _) in topics.items()}
+        unordered = {topic: replace(channel, ordering=Ordering.NONE) for topic, channel in channels.items()}
         super().__init__(group, unordered, lanes, options)
 
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from eventhub.brokers.base import Consumer, OffsetAndMetadata, OffsetRange
     from eventhub.record import Record
     from eventhub.runtime.burst import Batch
+    from eventhub.runtime.channels import Channel
     from eventhub.runtime.lanes import Lanes
     from eventhub.runtime.offset_map import OffsetMap
-    from eventhub.subscription import Ordering
 
 log = structlog.get_logger()
 
@@ -42,19 +42,17 @@ CAREFUL_RECORDS = 1000  # as many as may be in flight: the record that kills is 
 class Assignment:
     """The listener of one consumer, and the only one who commits for it."""
 
-    def __init__(
-        self, group: str, topics: Mapping[str, tuple[str | None, Ordering]], lanes: Lanes, options: Options
-    ) -> None:
+    def __init__(self, group: str, channels: Mapping[str, Channel], lanes: Lanes, options: Options) -> None:
         """Own nothing yet.
 
         Args:
             group: The consumer group.
-            topics: The topics that are read: whose dead letters come back there, or None, and their ordering.
+            channels: What is read, by topic.
             lanes: Who handles the records.
             options: Grace periods, deadlines and where to start.
         """
         self._group = group
-        self._topics = topics
+        self._channels = channels
         self._lanes = lanes
         self._options = options
         self._consumer: Consumer | None = None
@@ -123,7 +121,7 @@ class Assignment:
     async def _take_over(self, partitions: Sequence[TopicPartition]) -> None:
         consumer = self._speaking()
         # Partition 0 speaks for the group: a member that gets nothing but new partitions sees no commit of its own.
-        first = [TopicPartition(topic, 0) for topic in self._topics]
+        first = [TopicPartition(topic, 0) for topic in self._channels]
         committed = await consumer.committed([*partitions, *first])
         ranges = await consumer.offsets(partitions)
         known_group = any(position is not None for position in committed.values())
@@ -131,10 +129,10 @@ class Assignment:
             position = committed[tp]
             start = start_offset(position, ranges[tp], self._options.start, known_group=known_group)
             done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
-            origin, ordering = self._topics[tp.topic]
+            channel = self._channels[tp.topic]
             restarts = restarts_of(done_before, start, ranges[tp])
             offsets = Offsets(start, done_before, restarts=restarts)
-            partition = Partition(tp, ordering, offsets, start, committed=position, origin=origin)
+            partition = Partition(tp, channel.ordering, offsets, start, committed=position, origin=channel.origin)
             died_trying = done_before is not None and done_before.trying
             if restarts >= CAREFUL_RESTARTS or died_trying:
                 partition.careful, partition.careful_until = True, start + CAREFUL_RECORDS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventhub.errors import BrokerError
 from eventhub.retry import backoff
+from eventhub.runtime.channels import channels
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.examination import Examination
 from eventhub.runtime.grace import pause
@@ -41,8 +42,9 @@ class Supervisor:
         self.companions: Sequence[Companion] = ()
         """What runs beside them."""
         self._stopping = asyncio.Event()
-        topics = (*service.topics, *service.replay_topics)
-        self._examination = Examination(service.name, topics, wiring.broker, wiring.options)
+        self.topics = tuple(channels(service))
+        """What it reads: topics of events, and those of what it has set aside itself."""
+        self._examination = Examination(service.name, self.topics, wiring.broker, wiring.options)
 
     async def run(self) -> None:
         """Run until ``stop``, or until every source has ended where nothing is subscribed.

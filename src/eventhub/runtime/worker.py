@@ -27,6 +27,7 @@ from eventhub.retry import backoff
 from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.breaker import Breaker
+from eventhub.runtime.channels import channels
 from eventhub.runtime.deadlines import Deadlines
 from eventhub.runtime.gate import Gate
 from eventhub.runtime.grace import pause
@@ -37,8 +38,7 @@ from eventhub.runtime.plan import Plan, make_plan
 from eventhub.runtime.recovery import Recovery
 from eventhub.runtime.replay import restored
 from eventhub.runtime.watchdog import Signs, diagnosis, report_stuck
-from eventhub.service import replay_topic
-from eventhub.subscription import Ordering, returned_events
+from eventhub.subscription import returned_events
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Mapping, Sequence
@@ -79,7 +79,7 @@ class Worker:
             stubborn: Lanes of workers before, whose keys wait until their handlers have ended.
         """
         self._group = service.name
-        self._topics = (*service.topics, *service.replay_topics)
+        self._channels = channels(service)
         self._state = state
         self._wiring = wiring
         self._options = wiring.options
@@ -105,7 +105,7 @@ class Worker:
         }
         self.gate = Gate(self._group, Breaker(self._options.breaker), self.lanes.rest, self._clock)
         self._recovery = Recovery(self._group, wiring, self.gate, self.lanes.rest, counters)
-        self.assignment = Assignment(self._group, _topics(service), self.lanes, self._options)
+        self.assignment = Assignment(self._group, self._channels, self.lanes, self._options)
         self.heartbeat = self._clock.monotonic()
         """Monotonic time of the poll task's last turn."""
 
@@ -117,7 +117,7 @@ class Worker:
         Raises:
             BrokerError: If the client cannot go on; whoever runs the worker builds another.
         """
-        consumer = self._wiring.broker.consumer(self._group, self._topics, self.assignment)
+        consumer = self._wiring.broker.consumer(self._group, tuple(self._channels), self.assignment)
         self.assignment.use(consumer)
         await consumer.start()
         self.lanes.start()
@@ -388,13 +388,3 @@ class Worker:
         await self.assignment.give_up(partitions)
         await self.lanes.stop()
         await consumer.stop()
-
-
-def _topics(service: Service[Any]) -> dict[str, tuple[str | None, Ordering]]:
-    """The topics that are read: whose dead letters come back there, or None, and their ordering."""
-    topics: dict[str, tuple[str | None, Ordering]] = {}
-    for subscription in service.subscriptions:
-        for topic in {event.__event__.topic for event in subscription.events}:
-            topics[topic] = (None, subscription.ordering)
-            topics[replay_topic(topic, service.name)] = (topic, subscription.ordering)
-    return topics

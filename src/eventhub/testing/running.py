@@ -127,13 +127,13 @@ class RunningHub:
                 return False
             if not all([await companion.idle() for companion in supervisor.companions]):
                 return False
-            worker, service = supervisor.worker, supervisor.service
-            if not service.subscriptions:
+            worker = supervisor.worker
+            if not supervisor.service.subscriptions:
                 continue
             if worker is None or not worker.idle:
                 return False
             owned = worker.assignment.partitions
-            if len(owned) != sum(topics[topic].partitions for topic in service.topics + service.replay_topics):
+            if len(owned) != sum(topics[topic].partitions for topic in supervisor.topics):
                 return False
             ends = await self.broker.admin.offsets(owned)
             if any(partition.position < ends[tp].end for tp, partition in owned.items()):
