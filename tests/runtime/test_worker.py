@@ -2,18 +2,16 @@
 
 import asyncio
 from collections import Counter
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub import Context, Hub, Limits, Options, Retry, Service, subscribe
+from eventhub import Context, Limits, Options, Retry, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.errors import AuthorizationFailed
 from eventhub.record import ProducerRecord
-from eventhub.runtime.offset_map import decode_map
 from eventhub.runtime.replay import DeadLetterTopic, Selection
-from eventhub.runtime.worker import Worker
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
 
@@ -439,57 +437,6 @@ async def test_no_more_is_read_than_may_be_unfinished(shop: Shop, limits: Limits
         await until(lambda: worker.counters.handled == 26)
 
     assert 0 < unfinished <= 8
-
-
-async def test_careful_partitions_take_no_place_from_each_other(shop: Shop) -> None:
-    """With one place to run, a record that is tried alone and has to wait for its next attempt gets it again."""
-    seen: list[int] = []
-
-    @subscribe(shop.order, retry=Retry(waits=(0.05,)))
-    async def listen(order: Any) -> None:
-        seen.append(order.number)
-        await checkpoint()
-        if len(seen) == 1:
-            raise LookupError
-
-    service = Service(shop.name("listener"), [listen], limits=Limits(concurrency=1))
-    async with shop.serving(service) as hub:
-        [worker] = [supervisor.worker for supervisor in hub.supervisors]
-        assert worker is not None
-        for partition in worker.assignment.partitions.values():
-            partition.careful, partition.careful_until = True, 1000
-        places = await hub.publish_many(shop.orders("abcdef"))
-        await until(lambda: hub.supervisors[0].counters.handled == 6)
-
-    assert 1 < len({place.partition for place in places})
-    assert {0, 1, 2, 3, 4, 5} == set(seen)
-
-
-async def test_a_record_that_rests_is_not_accused_of_what_ends_the_process_meanwhile(shop: Shop) -> None:
-    """Its mark stands in the commit for as long as its handler runs, and not until its next attempt."""
-    marked: list[bool] = []
-
-    async def trying(hub: Hub) -> bool:
-        await worker.assignment.commit()
-        stored = (await hub.broker.admin.committed(service.name)).values()
-        maps = [decode_map(position.metadata, position.offset) for position in stored]
-        return any(found is not None and found.trying for found in maps)
-
-    @subscribe(shop.order, retry=Retry(waits=(3600.0,)))
-    async def listen(_: Any) -> None:
-        marked.append(await trying(hub))
-        raise LookupError
-
-    service = Service(shop.name("listener"), [listen])
-    async with shop.serving(service) as hub:
-        worker = cast("Worker", hub.supervisors[0].worker)
-        for partition in worker.assignment.partitions.values():
-            partition.careful, partition.careful_until = True, 1000
-        await hub.publish_many(shop.orders("a"))
-        await until(lambda: worker.lanes.parked_keys == 1)
-        marked.append(await trying(hub))
-
-    assert [True, False] == marked
 
 
 class Denying:

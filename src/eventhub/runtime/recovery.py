@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from eventhub.runtime.partition import Partition
     from eventhub.runtime.plan import Plan
     from eventhub.runtime.publisher import Rest
+    from eventhub.runtime.trials import Trials
     from eventhub.runtime.wiring import Wiring
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ UNDECODED = Retry()
 class Recovery:
     """Decides the fate of failed records of one worker and carries it out."""
 
-    def __init__(self, group: str, wiring: Wiring, gate: Gate, rest: Rest, counters: Counters) -> None:
+    def __init__(self, group: str, wiring: Wiring, gate: Gate, rest: Rest, trials: Trials, counters: Counters) -> None:
         """Prepare to recover.
 
         Args:
@@ -52,6 +53,7 @@ class Recovery:
             wiring: Publisher, reader and options.
             gate: Who is told of failures that may be an outage's.
             rest: Lets the record in hand wait for some seconds, its key in order.
+            trials: Where records are tried alone; none is on trial while it is decided about, or rests.
             counters: Where to count.
         """
         self._group = group
@@ -59,6 +61,7 @@ class Recovery:
         self._options = wiring.options
         self._gate = gate
         self._rest = rest
+        self._trials = trials
         self._counters = counters
 
     async def recover(
@@ -68,11 +71,15 @@ class Recovery:
 
         See ``_recover`` for arguments and result.
         """
+        self._trials.end()  # this attempt ended no process, nor will the rest before the next one
         try:
-            return await self._recover(record, partition, plan, error, attempts)
+            again = await self._recover(record, partition, plan, error, attempts)
         except Exception as broken:  # noqa: BLE001 - an error's own attributes may raise, and must not end the service
             msg = f"what the handler raised could not be looked at, which raised {type(broken).__name__}"
-            return await self._recover(record, partition, plan, HandlerFault(msg, record=record), None)
+            again = await self._recover(record, partition, plan, HandlerFault(msg, record=record), None)
+        if again is not None:
+            await self._trials.begin(record, partition)
+        return again
 
     async def _recover(
         self, record: Record, partition: Partition, plan: Plan | None, error: BaseException, attempts: Attempts | None
@@ -100,7 +107,6 @@ class Recovery:
         cause = await self._resolve(record) if isinstance(error, SchemaUnresolved) else error
         if cause is None:
             return attempts
-        partition.offsets.trying = None  # this attempt ended no process, nor will the rest before the next one
         attempts.error = cause
         retry = plan.retry if plan is not None else UNDECODED
         match self._fate(_held_up(record, partition), attempts, retry):

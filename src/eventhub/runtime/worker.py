@@ -7,7 +7,6 @@ from bytes to the events that follow from it, and ``Assignment.commit`` stores h
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.plan import Plan, make_plan
 from eventhub.runtime.recovery import Recovery
 from eventhub.runtime.replay import restored
+from eventhub.runtime.trials import Trials
 from eventhub.runtime.watchdog import Signs, diagnosis, report_stuck
 from eventhub.subscription import returned_events
 
@@ -96,16 +96,16 @@ class Worker:
         self._paused_for: str | None = None
         self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
-        self._trial = asyncio.Lock()
         self.lanes = Lanes(self._take, concurrency=self._limits.concurrency, clock=self._clock, stubborn=stubborn)
         self._plans = {
             event: make_plan(s, service, self._deadlines, wiring.publisher, self.lanes.aside)
             for s in service.subscriptions
             for event in s.events
         }
-        self.gate = Gate(self._group, Breaker(self._options.breaker), self.lanes.rest, self._clock)
-        self._recovery = Recovery(self._group, wiring, self.gate, self.lanes.rest, counters)
         self.assignment = Assignment(self._group, self._channels, self.lanes, self._options)
+        self._trials = Trials(self.lanes, self.assignment.commit)
+        self.gate = Gate(self._group, Breaker(self._options.breaker), self._trials.rest, self._clock)
+        self._recovery = Recovery(self._group, wiring, self.gate, self.lanes.rest, self._trials, counters)
         self.heartbeat = self._clock.monotonic()
         """Monotonic time of the poll task's last turn."""
 
@@ -234,19 +234,16 @@ class Worker:
         return self._try_alone(record, partition) if partition.careful else self._process(record, partition)
 
     async def _try_alone(self, record: Record, partition: Partition) -> None:
-        """Mark a record in the commit, then process it; one at a time, so that a death accuses nobody else."""
-        async with AsyncExitStack() as trial:
-            async with self.lanes.aside():  # who has the trial may need a place, so who waits for it must have none
-                await trial.enter_async_context(self._trial)
-            partition.careful = record.offset < partition.careful_until
-            if record.offset == partition.killer:
-                msg = "processes kept dying here, the last one while it tried this record alone"
-                await self._recovery.recover(record, partition, None, CrashPoison(msg, record=record), None)
-                return
-            partition.offsets.trying = record.offset
-            await self.assignment.commit()  # of all partitions, so that no older mark stays behind
-            await self._process(record, partition)  # raises only where the partition is given up, and the mark with it
-            partition.offsets.trying = None
+        """Process a record on trial, or give it up if it was on trial when the last process died."""
+        if record.offset == partition.killer:
+            msg = "processes kept dying here, the last one while it tried this record alone"
+            await self._recovery.recover(record, partition, None, CrashPoison(msg, record=record), None)
+            return
+        try:
+            await self._trials.begin(record, partition)
+            await self._process(record, partition)
+        finally:
+            self._trials.end()
 
     async def _process(self, record: Record, partition: Partition) -> None:
         """Take one record from bytes to the events that follow from it, whatever that needs.
@@ -303,7 +300,7 @@ class Worker:
     async def _publish(self, returned: Sequence[Event], record: Record, cause: Event, plan: Plan) -> None:
         """Publish what a handler returned; what the broker did not take is sent again with the same ids."""
         due = plan.follow(read_stamp(record, cause.__event__.name), returned)
-        await self._wiring.publisher.deliver(due, self.lanes.rest, self._options.random)
+        await self._wiring.publisher.deliver(due, self._trials.rest, self._options.random)
         self.counters.published += len(returned)
 
     # -- commits, and the end ---------------------------------------------------------------------
