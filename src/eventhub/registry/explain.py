@@ -21,8 +21,9 @@ async def explain(
     Empty if the level allows it, or if one of the schemas is beyond our understanding.
     """
     try:
-        new, *old = await parsed([schema, *(version.schema for version in versions)], fetch)
-        return conflicts(level, new, [(version.version, each) for version, each in zip(versions, old, strict=True)])
+        known = await _referenced([schema, *(version.schema for version in versions)], fetch)
+        new = parse_schema(schema, known.__getitem__)
+        return conflicts(level, new, versions, lambda version: parse_schema(version.schema, known.__getitem__))
     except InvalidSchema:
         return ()
 

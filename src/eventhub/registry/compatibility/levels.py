@@ -5,9 +5,9 @@ Source: Confluent Schema Registry, "Schema Evolution and Compatibility".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from eventhub.registry.base import Compatibility
 from eventhub.registry.compatibility.parsed import Parsed, problems_between
@@ -23,7 +23,6 @@ class _Asks(NamedTuple):
 
 
 _LEVELS: Final[Mapping[Compatibility, _Asks]] = {
-    Compatibility.NONE: _Asks(new_reads_old=False, old_reads_new=False, transitive=False),
     Compatibility.BACKWARD: _Asks(new_reads_old=True, old_reads_new=False, transitive=False),
     Compatibility.BACKWARD_TRANSITIVE: _Asks(new_reads_old=True, old_reads_new=False, transitive=True),
     Compatibility.FORWARD: _Asks(new_reads_old=False, old_reads_new=True, transitive=False),
@@ -53,13 +52,38 @@ class Conflict:
         return f"{self.problem} ({sides})"
 
 
-def conflicts(level: Compatibility, new: Parsed, earlier: Sequence[tuple[int, Parsed]]) -> tuple[Conflict, ...]:
-    """Why a level forbids a new schema after earlier versions, given oldest first; empty if it allows it."""
+class Numbered(Protocol):
+    """One version of a subject, whatever else is known of it."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        ...
+
+
+_Version = TypeVar("_Version", bound=Numbered)
+
+
+def conflicts(
+    level: Compatibility, new: Parsed, earlier: Sequence[_Version], read: Callable[[_Version], Parsed]
+) -> tuple[Conflict, ...]:
+    """Why a level forbids a new schema after earlier versions; empty if it allows it.
+
+    Args:
+        level: The level.
+        new: The new schema.
+        earlier: The versions before it, oldest first.
+        read: Gets the schema of one of them; asked for those that the level compares, one at a time, so that not all
+            of a long history have to be in memory.
+    """
+    if level is Compatibility.NONE:
+        return ()
     asks = _LEVELS[level]
     found: list[Conflict] = []
-    for version, old in reversed(earlier if asks.transitive else earlier[-1:]):
+    for each in reversed(earlier if asks.transitive else earlier[-1:]):
+        old = read(each)
         if asks.new_reads_old:
-            found += (Conflict(version, new_reads=True, problem=each) for each in problems_between(new, old))
+            found += (Conflict(each.version, new_reads=True, problem=one) for one in problems_between(new, old))
         if asks.old_reads_new:
-            found += (Conflict(version, new_reads=False, problem=each) for each in problems_between(old, new))
+            found += (Conflict(each.version, new_reads=False, problem=one) for one in problems_between(old, new))
     return tuple(found)

@@ -14,6 +14,7 @@ from eventhub.errors import InvalidSchema
 from eventhub.registry.base import Compatibility, Reference, Schema
 from eventhub.registry.compatibility import Conflict, Parsed, conflicts, parse_schema
 from eventhub.registry.compatibility.canonical import guid
+from eventhub.registry.embedded.kept import KeptSchemas
 from eventhub.registry.embedded.refused import (
     Refused,
     invalid_schema,
@@ -39,7 +40,7 @@ from eventhub.registry.embedded.state import (
 Keep = Callable[[Sequence[Change]], None]
 """Makes changes last before they are made; raises if it cannot."""
 
-_PARSED = 1_000  # schemas kept parsed; more than a request ever compares
+_PARSED_LETTERS = 2_000_000  # of the schemas kept parsed: some 1,000 ordinary ones, less than 50 MB at worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Store:
         self.state = State()
         self._keep = keep or _forget
         self._incompatible_code = incompatible_code
-        self._parsed: dict[tuple[str, str, str], Parsed] = {}
+        self._parsed = KeptSchemas(_PARSED_LETTERS)
 
     def register(self, subject: Subject, proposal: Proposal) -> Version:
         """Make a schema a version of the subject, unless it is one already."""
@@ -149,11 +150,8 @@ class Store:
         return self._conflicts(subject, parsed, against)
 
     def _conflicts(self, subject: Subject, new: Parsed, against: Sequence[Version]) -> Sequence[Conflict]:
-        level = self.level(subject)
-        if level is Compatibility.NONE:
-            return ()
         with _refused_if_invalid():  # also if they are too large to compare
-            return conflicts(level, new, [(version.version, self.parsed(version)) for version in against])
+            return conflicts(self.level(subject), new, against, self.parsed)
 
     def define(self, subject: Subject, proposal: Proposal) -> tuple[Definition, Parsed]:
         """What a proposal would be as a registered schema."""
@@ -171,12 +169,10 @@ class Store:
         """A registered schema, parsed; kept for the next time."""
         definition, context = version.definition, version.subject.context
         key = (context, definition.schema.type, definition.guid)  # a reference means another schema in each context
-        if key not in self._parsed:
-            while len(self._parsed) >= _PARSED:
-                del self._parsed[next(iter(self._parsed))]
-            with _refused_if_invalid():  # a reference to a latest version may lead in a circle by now
-                self._parsed[key] = parse_schema(definition.schema, lambda reference: self.resolve(context, reference))
-        return self._parsed[key]
+        with _refused_if_invalid():  # a reference to a latest version may lead in a circle by now
+            return self._parsed.get(
+                key, lambda: parse_schema(definition.schema, lambda reference: self.resolve(context, reference))
+            )
 
     def resolve(self, context: str, reference: Reference) -> Schema:
         """The schema that a reference stands for; hidden versions still count.
