@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -108,6 +109,21 @@ def test_damaged_line_is_named(tmp_path: Path) -> None:
     assert not refused.value.retriable
 
 
+def _registered(**other: object) -> str:
+    """A line of a schema that is registered, with something else in it."""
+    whole = {"register": "a", "version": 1, "id": 2, "guid": "g", "type": "AVRO", "schema": '"int"', "references": []}
+    return json.dumps([{**whole, "metadata": None, "ruleSet": None, **other}])
+
+
+def test_line_of_a_registration_is_read(tmp_path: Path) -> None:
+    """The line that is damaged below would be read as it is."""
+    (tmp_path / "registry.jsonl").write_text(f'{{"eventhub-registry":1}}\n{_registered()}\n')
+    with open_store(tmp_path) as store:
+        [version] = store.state.versions(parse_subject("a"))
+
+    assert (1, 2, '"int"') == (version.version, version.id, version.definition.schema.text)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -117,6 +133,24 @@ def test_damaged_line_is_named(tmp_path: Path) -> None:
         '[{"register":7,"version":1,"id":1}]',
         '[{"register":"a","version":"1","id":1}]',
         '[{"set":"config","subject":"","value":7}]',
+        '[{"set":"config","subject":"","value":{"compatibilityLevel":"SIDEWAYS"}}]',
+        '[{"set":"config","subject":"","value":{"compatibilityLevel":["FULL"]}}]',
+        '[{"set":"config","subject":"","value":{"normalize":"no"}}]',
+        '[{"set":"mode","subject":"","value":{}}]',
+        '[{"set":"mode","subject":"","value":{"mode":"READNEVER"}}]',
+        '[{"set":"mode","subject":"","value":{"mode":["IMPORT"]}}]',
+        '[{"set":"colour","subject":"","value":{"mode":"IMPORT"}}]',
+        _registered(id=0),
+        _registered(id=1 << 31),
+        _registered(version=-1),
+        _registered(guid=None),
+        _registered(type="YAML"),
+        _registered(schema={"type": "int"}),
+        _registered(references=None),
+        _registered(references=[["a", "b"]]),
+        _registered(references=[["a", "b", "1"]]),
+        _registered(metadata=[]),
+        _registered(ruleSet="none"),
         '{"eventhub-registry":1}',
         '"set"',
         "",
@@ -146,6 +180,35 @@ def test_file_without_ends_of_lines_is_left_alone(tmp_path: Path, end: bytes) ->
         pass
 
     assert other == file.read_bytes()
+
+
+def test_line_that_cannot_be_read_says_why_and_what_to_do(tmp_path: Path) -> None:
+    """The value that is wrong is named, and so are the ways out."""
+    line = '[{"set":"config","subject":"","value":{"compatibilityLevel":"SIDEWAYS"}}]'
+    (tmp_path / "registry.jsonl").write_text(f'{{"eventhub-registry":1}}\n{line}\n')
+    with pytest.raises(RegistryError) as refused, open_store(tmp_path):
+        pass
+
+    assert (
+        f"line 2 of {tmp_path}/registry.jsonl is no change of a registry: 'SIDEWAYS' is no compatibility level; "
+        "restore the file, or cut it before that line; if a later version of eventhub wrote it, use that one"
+    ) == str(refused.value)
+
+
+def test_names_of_a_new_journal_reach_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's name and those of the directories that were made for it last as its content does."""
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with open_store(tmp_path / "a" / "b"):
+        made = [path.stat().st_ino for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b")]
+
+    assert set(made) <= set(synced)
 
 
 def test_second_process_is_refused(tmp_path: Path) -> None:

@@ -76,3 +76,18 @@ def test_level_is_that_of_the_nearest_place() -> None:
         levels.append(store.level(subject))
 
     assert [Compatibility.BACKWARD, Compatibility.FULL, Compatibility.FORWARD, Compatibility.NONE] == levels
+
+
+def test_numbers_beyond_those_of_a_record_are_not_given() -> None:
+    """Whoever imported the last id, or the last version, gets no other one."""
+    store, last = Store(), (1 << 31) - 1
+    for context, id_, version in ((".id", last, 1), (".version", 1, last)):
+        subject = parse_subject(f":{context}:s")
+        store.set("mode", subject, {"mode": "IMPORT"})
+        store.register(subject, Proposal(_INT.schema, id=id_, version=version))
+        store.set("mode", subject, {"mode": "READWRITE"})
+        store.set("config", subject, {"compatibilityLevel": "NONE"})
+        with pytest.raises(Refused, match="2147483647 is the last"):
+            store.register(subject, _TEXT)
+
+    assert [1, 1] == [len(store.state.versions(parse_subject(f":{context}:s"))) for context in (".id", ".version")]

@@ -17,7 +17,17 @@ import structlog
 
 from eventhub.errors import RegistryError
 from eventhub.registry.base import Reference, Schema, SchemaType
-from eventhub.registry.embedded.state import Change, Definition, Hidden, Removed, Setting, State, Version, parse_subject
+from eventhub.registry.embedded.state import (
+    LAST_NUMBER,
+    Change,
+    Definition,
+    Hidden,
+    Removed,
+    Setting,
+    State,
+    Version,
+    parse_subject,
+)
 from eventhub.registry.embedded.store import Store
 
 try:
@@ -29,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 _NAME = "registry.jsonl"
 _FORMAT = b'{"eventhub-registry":1}'
+_UNKNOWN = "it has another form than this version of eventhub writes"
+_LONGEST_REASON = 200  # characters that are shown
 
 
 @contextmanager
@@ -45,6 +57,7 @@ def open_store(directory: Path, *, fsync: bool = True, incompatible_code: int = 
         RegistryError: If another process has it open, or a line other than the last is damaged.
         OSError: If the directory cannot be written.
     """
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / _NAME
     with path.open("a+b", buffering=0) as file:
@@ -52,7 +65,21 @@ def open_store(directory: Path, *, fsync: bool = True, incompatible_code: int = 
         journal = _Journal(file, fsync=fsync)
         store = Store(journal.keep, incompatible_code=incompatible_code)
         journal.replay(path, store.state)
+        if fsync:
+            _sync_names(directory, *(each.parent for each in missing))
         yield store
+
+
+def _sync_names(*directories: Path) -> None:
+    """Make the names in directories last: a file that reached the disk is lost all the same if its name did not."""
+    if fcntl is None:  # pragma: no cover - Windows opens no directories, and keeps names by itself
+        return
+    for directory in directories:
+        opened = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
@@ -87,10 +114,10 @@ class _Journal:
                 try:
                     state.apply(_read(line))
                 except (ValueError, LookupError, TypeError, RecursionError) as error:
-                    raise _damaged(path, number) from error
+                    raise _damaged(path, number, str(error)) from error
             self._end += len(line) + 1
         if rest and not lines and not _FORMAT.startswith(rest):
-            raise _damaged(path, 1)  # no journal at all
+            raise _damaged(path, 1, "no journal begins so")
         if rest:
             log.warning("eventhub.registry_journal_cut", path=str(path), line=len(lines) + 1, dropped_bytes=len(rest))
         self._file.truncate(self._end)
@@ -140,8 +167,11 @@ def _written(change: Change) -> dict[str, Any]:
             return {"set": change.table, "subject": str(change.subject), "value": change.value}
 
 
-def _damaged(path: Path, number: int) -> RegistryError:
-    msg = f"line {number} of {path} is no change of a registry; restore the file, or cut it before that line"
+def _damaged(path: Path, number: int, reason: str) -> RegistryError:
+    msg = (
+        f"line {number} of {path} is no change of a registry: {reason[:_LONGEST_REASON]}; restore the file, or cut it "
+        "before that line; if a later version of eventhub wrote it, use that one"
+    )
     return RegistryError(msg, retriable=False)
 
 
@@ -152,17 +182,39 @@ def _read(line: bytes) -> list[Change]:
 
 def _change(written: Mapping[str, Any]) -> Change:
     match written:
-        case {"register": str(subject), "version": int(version), "id": int(schema_id)}:
-            references = tuple(Reference(*each) for each in written["references"])
-            schema = Schema(written["schema"], SchemaType(written["type"]), references)
-            definition = Definition(schema, written["guid"], written["metadata"], written["ruleSet"])
+        case {"register": str(subject), "version": int(version), "id": int(schema_id), "references": list(references)}:
+            if not (0 < version <= LAST_NUMBER and 0 < schema_id <= LAST_NUMBER):
+                msg = f"version {version} with id {schema_id} cannot be"
+                raise ValueError(msg)
+            definition = _definition(written, tuple(map(_reference, references)))
             return Version(parse_subject(subject), version, schema_id, definition)
-        case {"hide": str(subject), "version": version}:
+        case {"hide": str(subject), "version": int(version)}:
             return Hidden(parse_subject(subject), version)
-        case {"remove": str(subject), "version": version}:
+        case {"remove": str(subject), "version": int(version)}:
             return Removed(parse_subject(subject), version)
         case {"set": "config" | "mode" as table, "subject": str(subject), "value": dict() | None as value}:
             return Setting(table, parse_subject(subject), value)
         case _:
-            msg = "no change"
-            raise ValueError(msg)
+            raise ValueError(_UNKNOWN)
+
+
+def _definition(written: Mapping[str, Any], references: tuple[Reference, ...]) -> Definition:
+    match written:
+        case {
+            "schema": str(text),
+            "type": str(type_),
+            "guid": str(guid),
+            "metadata": dict() | None as metadata,
+            "ruleSet": dict() | None as rule_set,
+        }:
+            return Definition(Schema(text, SchemaType(type_), references), guid, metadata, rule_set)
+        case _:
+            raise ValueError(_UNKNOWN)
+
+
+def _reference(written: Sequence[Any]) -> Reference:
+    match written:
+        case [str(name), str(subject), int(version)]:
+            return Reference(name, subject, version)
+        case _:
+            raise ValueError(_UNKNOWN)

@@ -9,10 +9,8 @@ from eventhub.registry.embedded.answers import Nothing
 from eventhub.registry.embedded.bodies import ConfigBody, ModeBody, read
 from eventhub.registry.embedded.refused import Refused, not_permitted, subject_not_found
 from eventhub.registry.embedded.request import Request
-from eventhub.registry.embedded.state import Subject
+from eventhub.registry.embedded.state import MODES, Subject
 from eventhub.registry.embedded.store import Store
-
-MODES = frozenset({"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"})
 
 
 def _setting_place(request: Request) -> Subject:

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from eventhub.registry.base import Reference, Schema
+from eventhub.registry.base import Compatibility, Reference, Schema
 
 DEFAULT_CONTEXT = "."
+MODES = frozenset({"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"})
+LAST_NUMBER = (1 << 31) - 1
+"""The last id and the last version that there can be: a record has four bytes for an id, with a sign."""
 
 
 class Subject(NamedTuple):
@@ -96,6 +99,30 @@ class Setting:
     """``config`` or ``mode``."""
     subject: Subject
     value: Mapping[str, Any] | None
+
+    def __post_init__(self) -> None:
+        """Refuse what a later look-up could make nothing of.
+
+        Raises:
+            ValueError: If it is none of ours; a later version may know more.
+        """
+        if self.value is None:
+            return
+        found = _mode_problem(self.value) if self.table == "mode" else _config_problem(self.value)
+        if found:
+            raise ValueError(found)
+
+
+def _mode_problem(value: Mapping[str, Any]) -> str:
+    mode = value.get("mode")
+    return "" if mode in list(MODES) else f"{mode!r} is no mode"
+
+
+def _config_problem(value: Mapping[str, Any]) -> str:
+    level, normalize = value.get("compatibilityLevel"), value.get("normalize")
+    if level is not None and level not in list(Compatibility):
+        return f"{level!r} is no compatibility level"
+    return "" if isinstance(normalize, bool | None) else f"normalize is true or false, and not {normalize!r}"
 
 
 Change = Version | Hidden | Removed | Setting

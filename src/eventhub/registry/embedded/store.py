@@ -26,6 +26,7 @@ from eventhub.registry.embedded.refused import (
 )
 from eventhub.registry.embedded.state import (
     GLOBAL,
+    LAST_NUMBER,
     Change,
     Definition,
     Hidden,
@@ -115,6 +116,9 @@ class Store:
         if number is None:
             known = self.state.versions(subject, deleted=True)
             number = known[-1].version + 1 if known else 1
+        if max(schema_id, number) > LAST_NUMBER:
+            reason = f"Subject {subject} can have no other version, since {LAST_NUMBER} is the last there can be"
+            raise not_permitted(reason)
         version = Version(subject, number, schema_id, definition)
         self._change(version)
         return version
