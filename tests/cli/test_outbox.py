@@ -44,7 +44,7 @@ def dsn(tmp_path: Path) -> str:
         async with SqliteStore(path) as store:
             await fill(store, "aab")
             async with store.backlog() as backlog:
-                await backlog.bury((await backlog.read(await backlog.share(), 10))[0], "too large")
+                await backlog.bury({(await backlog.read(await backlog.share(), 10))[0].id: "too large"})
 
     asyncio.run(prepare())
     return f"sqlite:///{path}"
@@ -143,7 +143,7 @@ async def test_status_names_the_owners_in_postgres(tables: PostgresStore, postgr
     await fill(tables, "aab")
     async with tables.backlog() as backlog:
         rows = await backlog.read(await backlog.share(), 10)
-        await backlog.bury(rows[0], "too large")
+        await backlog.bury({rows[0].id: "too large"})
         shown = await asyncio.to_thread(said, "status", *here)
     retried = await asyncio.to_thread(said, "retry", *here, str(rows[0].id))
     dropped = await asyncio.to_thread(said, "drop", *here, str(rows[0].id))

@@ -49,8 +49,8 @@ def test_a_row_behind_an_uncertain_one_is_not_to_blame() -> None:
 
 
 def test_rows_without_a_key_do_not_wait_for_each_other() -> None:
-    """What was acknowledged goes, whatever became of those before; one refused row is counted at a time."""
-    assert ([1], [0], None) == settled("---", REFUSED, TAKEN, REFUSED)
+    """What was acknowledged goes, whatever became of those before, and each refused row is counted."""
+    assert ([1], [0, 2], None) == settled("---", REFUSED, TAKEN, REFUSED)
 
 
 def test_a_heavy_row_ends_its_key_for_this_round() -> None:

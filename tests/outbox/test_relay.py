@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 
 from eventhub.brokers.base import NewTopic, Outcome
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.clock import ManualClock
 from eventhub.errors import BrokerError, PublishRefused, PublishUncertain, StoreError
+from eventhub.outbox.base import Lane, OutboxRow
 from eventhub.outbox.deciding import HEAVY_BYTES
 from eventhub.outbox.memory import MemoryBacklog, MemoryStore
 from eventhub.outbox.relay import Relay, RelayOptions
@@ -45,6 +47,21 @@ class Sink:
         if answer is not None:
             return [answer] * len(records)
         return [RecordMetadata(record.topic, 0, 0) for record in records]
+
+
+class Picky(Sink):
+    """A producer that refuses one topic."""
+
+    def __init__(self, topic: str) -> None:
+        """Refuse this topic."""
+        super().__init__()
+        self._topic = topic
+
+    async def send(self, records: Sequence[ProducerRecord]) -> Sequence[Outcome]:
+        """Take what goes elsewhere."""
+        refused = PublishRefused(f"there is no topic {self._topic}")
+        outcomes = zip(records, await super().send(records), strict=True)
+        return [refused if record.topic == self._topic else taken for record, taken in outcomes]
 
 
 @asynccontextmanager
@@ -142,8 +159,59 @@ async def test_a_row_that_is_taken_after_all_leaves_nothing_behind() -> None:
     async with relaying(store, sink) as [relay]:
         await until(lambda: store.counters.relayed == 3)
 
+        await until(lambda: not relay._refusals)
+
     assert len(sink.sends) > 2
     assert {} == relay._resting
+
+
+class Counting(MemoryBacklog):
+    """A backlog that counts what it is asked, and takes so long for it that whoever rested may go on."""
+
+    def __init__(self, store: MemoryStore, clock: ManualClock) -> None:
+        """Count nothing yet."""
+        super().__init__(store)
+        self._clock = clock
+        self.reads = 0
+        self.burials: list[int] = []
+
+    async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
+        """Count."""
+        self.reads += 1
+        self._clock.advance(10.0)
+        return await super().read(buckets, limit, without)
+
+    async def bury(self, reasons: Mapping[int, str]) -> None:
+        """Count how many rows are buried at once."""
+        self.burials.append(len(reasons))
+        await super().bury(reasons)
+
+    async def wait(self, timeout: float) -> None:
+        """Let others have their turn."""
+        del timeout
+        await super().wait(0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_a_row_behind_thousands_of_refused_ones_goes_soon(keyed: bool) -> None:
+    """Of a missing topic's rows, every other round takes new ones; they are buried a batch at a time."""
+    store, sink, clock = MemoryStore(), Picky("missing"), ManualClock()
+    refused = [record(str(n), key=b"%d" % n if keyed else None, topic="missing") for n in range(10_000)]
+    await enqueue(store, *refused, record("good"))
+    backlog = Counting(store, clock)
+    store._relays.append(backlog)
+    relay = Relay(store, sink, RelayOptions(batch=1000, tick=60.0, clock=clock))
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay._serve(backlog))
+        await until(lambda: store.counters.relayed == 1)
+        reads = backlog.reads
+        await until(lambda: store.counters.buried == 10_000)
+        relay.stop()
+
+    assert reads <= 2 * 11
+    assert backlog.reads <= 2 * 5 * 11
+    assert [1000] * 10 == backlog.burials
 
 
 async def test_a_refused_row_without_a_key_holds_up_nobody(broker: MemoryBroker) -> None:

@@ -197,11 +197,11 @@ class Backlog(Protocol):
         """
         ...
 
-    async def bury(self, row: OutboxRow, reason: str) -> None:
-        """Move a row to the dead ones.
+    async def bury(self, reasons: Mapping[int, str]) -> None:
+        """Move rows to the dead ones in one transaction, by their ids, each with why; rows that are gone stay gone.
 
         Raises:
-            StoreError: If the connection is lost or the disk is full.
+            StoreError: If the connection is lost or the disk is full; then none is moved.
         """
         ...
 

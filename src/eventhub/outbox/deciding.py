@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from eventhub.brokers.base import Outcome
     from eventhub.outbox.base import Lane, OutboxRow
 
+    Refused = tuple[OutboxRow, BrokerError]
+    """A row, and why the broker does not take it."""
+
 HEAVY_BYTES = 64 * 1024
 """Rows above this may be refused for their size while smaller ones of their key are taken.
 
@@ -27,8 +30,8 @@ class Settled:
 
     acknowledged: Sequence[int]
     """Ids of rows to delete: of each lane, those before its first failure."""
-    refused: Sequence[tuple[OutboxRow, BrokerError]]
-    """The first refused row of each lane, and why."""
+    refused: Sequence[Refused]
+    """The first refused row of each key, every refused one without a key, and why."""
     failure: BrokerError | None
     """The first failure that is no row's fault, or None."""
 
@@ -51,7 +54,7 @@ def settle(rows: Sequence[OutboxRow], outcomes: Sequence[Outcome]) -> Settled:
     """What to delete, whom to blame and whether to rest, after an outcome for each row."""
     failed: set[Lane] = set()
     acknowledged: list[int] = []
-    refused: list[tuple[OutboxRow, BrokerError]] = []
+    refused: list[Refused] = []
     failure: BrokerError | None = None
     for row, outcome in zip(rows, outcomes, strict=True):
         behind = row.lane in failed
@@ -62,6 +65,6 @@ def settle(rows: Sequence[OutboxRow], outcomes: Sequence[Outcome]) -> Settled:
         failed.add(row.lane)
         if not isinstance(outcome, (PublishRefused, AuthorizationFailed)):
             failure = failure or outcome
-        elif not behind:
+        elif row.key is None or not behind:
             refused.append((row, outcome))
     return Settled(acknowledged, refused, failure)

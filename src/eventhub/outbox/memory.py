@@ -15,7 +15,7 @@ from eventhub.outbox.doorbell import Doorbell
 from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, share_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from eventhub.outbox.base import Lane
     from eventhub.record import ProducerRecord
@@ -186,14 +186,15 @@ class MemoryBacklog:
         gone = set(ids)
         self._store._rows = [row for row in self._store._rows if row.id not in gone]  # noqa: SLF001
 
-    async def bury(self, row: OutboxRow, reason: str) -> None:
-        """Move a row to the dead ones."""
+    async def bury(self, reasons: Mapping[int, str]) -> None:
+        """Move rows to the dead ones."""
         self._require_open()
-        left = [kept for kept in self._store._rows if kept.id != row.id]  # noqa: SLF001
-        if len(left) < len(self._store._rows):  # noqa: SLF001
-            self._store._rows = left  # noqa: SLF001
-            dead = DeadRow(row.id, row.topic, row.key, row.event_id, reason, time.time())
-            self._store._dead[row.id] = (row, dead)  # noqa: SLF001
+        now = time.time()
+        for row in self._store._rows:  # noqa: SLF001
+            if row.id in reasons:
+                dead = DeadRow(row.id, row.topic, row.key, row.event_id, reasons[row.id], now)
+                self._store._dead[row.id] = (row, dead)  # noqa: SLF001
+        await self.delete(list(reasons))
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,12 @@ from eventhub.outbox.deciding import settle, to_send
 from eventhub.retry import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from eventhub.brokers.base import Outcome, Producer
     from eventhub.errors import BrokerError
     from eventhub.outbox.base import Backlog, Lane, OutboxRow, Store
+    from eventhub.outbox.deciding import Refused
 
 log = structlog.get_logger()
 
@@ -54,15 +56,6 @@ class RelayOptions:
     """Numbers in 0..1 for jitter; a test brings its own."""
 
 
-@dataclass(slots=True)
-class _Rest:
-    """A lane that rests after a refusal of its first row."""
-
-    row: int
-    attempts: int
-    until: float
-
-
 class Relay:
     """Publishes the rows of one store until it is stopped."""
 
@@ -74,12 +67,14 @@ class Relay:
         self._clock = self._options.clock
         self._stopping = asyncio.Event()
         # Changed by the rounds of this relay alone.
-        self._resting: dict[Lane, _Rest] = {}
+        self._refusals: dict[int, int] = {}  # how often each row was refused that is still there, by id
+        self._resting: dict[Lane, float] = {}  # until when lanes rest that were refused when they were sent last
+        self._fresh_only = False  # whether this round is for lanes that were never refused
         self._owed: Sequence[int] = ()  # acknowledged, and not deleted since the database failed just then
         self._broker_failures = 0
         self._store_failures = 0
         self._next_forget = self._clock.monotonic()
-        self._quiet = False  # whether the last round found nothing to send
+        self._quiet = False  # whether the last round found nothing to send, now or after a rest
         self._oldest: float | None = None  # when the first row was enqueued that the last round read
         self.owned: Collection[int] = ()
         """The buckets that belong to this relay at present."""
@@ -135,7 +130,7 @@ class Relay:
                 await self._forget()
                 next_tick = self._clock.monotonic() + self._options.tick
             moved = await self._round(backlog)
-            self.failure, self._store_failures, self._quiet = None, 0, not moved
+            self.failure, self._store_failures = None, 0
             if moved:
                 pause = self._options.busy_poll
             else:
@@ -144,19 +139,20 @@ class Relay:
 
     async def _round(self, backlog: Backlog) -> bool:
         """Read, send, delete; whether there may be more to do at once."""
-        read = await backlog.read(self.owned, self._options.batch, self._resting_lanes()) if self.owned else ()
+        resting = self._resting_lanes()
+        read = await backlog.read(self.owned, self._options.batch, resting) if self.owned else ()
         self._oldest = read[0].created_at if read else None
+        self._quiet = not read and not resting
         rows = to_send(read)
         if not rows:
             return False
         settled = settle(rows, await self._send(backlog, rows))
         self._owed = settled.acknowledged
         await self._pay(backlog)
-        self._wake(settled.acknowledged)
-        for row, error in settled.refused:
-            await self._refused(backlog, row, error)
+        self._forget_refusals(rows, settled.acknowledged)
+        await self._blame(backlog, settled.refused)
         await self._note(settled.failure)
-        return bool(settled.acknowledged)
+        return bool(settled.acknowledged or settled.refused)
 
     async def _pay(self, backlog: Backlog) -> None:
         """Delete what was acknowledged, before anything more is sent.
@@ -191,30 +187,49 @@ class Relay:
 
     # -- rows that the broker refuses -------------------------------------------------------------
 
-    def _resting_lanes(self) -> list[Lane]:
+    def _resting_lanes(self) -> Collection[Lane]:
+        """Lanes to leave out: every other round also those that have rested, so that what is behind gets its turn."""
+        self._fresh_only = not self._fresh_only
+        if self._fresh_only:
+            return self._resting
         now = self._clock.monotonic()
-        return [lane for lane, rest in self._resting.items() if rest.until > now]
+        return [lane for lane, until in self._resting.items() if until > now]
 
-    def _wake(self, acknowledged: Sequence[int]) -> None:
-        """Forget the rests of rows that were taken after all."""
-        if self._resting:
-            taken = set(acknowledged)
-            self._resting = {lane: rest for lane, rest in self._resting.items() if rest.row not in taken}
+    def _forget_refusals(self, sent: Sequence[OutboxRow], acknowledged: Sequence[int]) -> None:
+        """Forget what earlier rounds said of these rows and lanes."""
+        if self._refusals:
+            for row in sent:
+                self._resting.pop(row.lane, None)
+            for number in acknowledged:
+                self._refusals.pop(number, None)
 
-    async def _refused(self, backlog: Backlog, row: OutboxRow, error: BrokerError) -> None:
-        """Let the row's key rest, or bury the row."""
-        rest = self._resting.get(row.lane)
-        attempts = rest.attempts + 1 if rest is not None and rest.row == row.id else 1
-        facts: Mapping[str, object] = {"topic": row.topic, "event_id": row.event_id, "attempt": attempts}
-        if attempts < self._options.attempts:
-            wait = backoff(attempts, initial=self._options.refused_wait)
-            self._resting[row.lane] = _Rest(row.id, attempts, self._clock.monotonic() + wait)
-            log.warning("eventhub.outbox_row_refused", **facts, error=type(error).__name__)
-            return
-        await backlog.bury(row, str(error))
-        self._resting.pop(row.lane, None)
-        self._store.counters.buried += 1
-        log.error("eventhub.outbox_row_buried", **facts, error=type(error).__name__)
+    async def _blame(self, backlog: Backlog, refused: Sequence[Refused]) -> None:
+        """Let the keys of refused rows rest, and bury together those that were refused too often."""
+        now, resting, buried = self._clock.monotonic(), [], []
+        for row, error in refused:
+            attempts = self._refusals[row.id] = self._refusals.get(row.id, 0) + 1
+            if attempts < self._options.attempts:
+                until = now + backoff(attempts, initial=self._options.refused_wait)
+                self._resting[row.lane] = max(until, self._resting.get(row.lane, now))
+                resting.append((row, error))
+            else:
+                buried.append((row, error))
+        for facts in self._alike(resting):
+            log.warning("eventhub.outbox_row_refused", **facts)
+        if buried:
+            await backlog.bury({row.id: str(error) for row, error in buried})
+            self._store.counters.buried += len(buried)
+            for facts in self._alike(buried):
+                log.error("eventhub.outbox_row_buried", **facts)
+            self._forget_refusals((), [row.id for row, _ in buried])
+
+    def _alike(self, refused: Sequence[Refused]) -> Iterable[Mapping[str, object]]:
+        """What to say of rows that were refused, once for those alike: a missing topic may refuse thousands a round."""
+        alike: defaultdict[tuple[str, int, str], list[str]] = defaultdict(list)
+        for row, error in refused:
+            alike[row.topic, self._refusals[row.id], type(error).__name__].append(row.event_id)
+        for (topic, attempt, kind), ids in alike.items():
+            yield {"topic": topic, "event_id": ids[0], "rows": len(ids), "attempt": attempt, "error": kind}
 
     # -- time -------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
@@ -181,8 +181,18 @@ class Overtakes(Altered):
     """Goes on behind a dead row."""
 
     class Backlog(MemoryBacklog):
-        async def bury(self, row: OutboxRow, reason: str) -> None:
-            await super().bury(row._replace(key=None), reason)
+        async def bury(self, reasons: Mapping[int, str]) -> None:
+            await super().bury(reasons)
+            dead = self._store._dead
+            dead.update({number: (row._replace(key=None), said) for number, (row, said) in dead.items()})
+
+
+class BuriesOne(Altered):
+    """Buries the first of many rows and takes the others for buried."""
+
+    class Backlog(MemoryBacklog):
+        async def bury(self, reasons: Mapping[int, str]) -> None:
+            await super().bury(dict(list(reasons.items())[:1]))
 
 
 class Ageless(Altered):
@@ -240,7 +250,10 @@ BROKEN: list[tuple[type[MemoryStore], Any]] = [
     (AnyBucket, Laws().test_only_rows_of_the_asked_buckets_are_read),
     (NoLimit, Laws().test_no_more_rows_are_read_than_asked_for),
     (NoRest, Laws().test_lanes_that_rest_are_not_read),
+    (NoRest, Laws().test_any_number_of_lanes_may_rest),
     (Overtakes, Laws().test_a_dead_row_stops_its_key_alone),
+    (Overtakes, Laws().test_rows_are_buried_together_each_with_its_reason),
+    (BuriesOne, Laws().test_rows_are_buried_together_each_with_its_reason),
     (Ageless, Laws().test_a_row_says_when_it_was_enqueued),
     (ReadsOnce, Laws().test_rows_are_read_until_they_are_deleted),
     (Undead, Laws().test_a_closed_backlog_can_do_nothing),

@@ -18,7 +18,7 @@ from eventhub.outbox.base import OutboxRow
 from eventhub.outbox.rows import headers_from_text, share_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
@@ -93,9 +93,7 @@ class Statements:
     leave: Prepared
     """Give one back."""
     read: Prepared
-    """The first rows of buckets."""
-    read_without: Prepared
-    """The same without some lanes."""
+    """The first rows of buckets without some lanes."""
     delete: Prepared
     bury: Prepared
 
@@ -107,10 +105,9 @@ async def prepared(names: Names, connection: Connection) -> Statements:
         f"FROM {names.outbox} AS o "
         "WHERE bucket = ANY($1::smallint[]) "
         f"AND NOT EXISTS (SELECT FROM {names.dead} AS d WHERE d.topic = o.topic AND d.key = o.key) "
-    )
-    rests = (
-        "AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::bytea[]) AS resting (topic, key) "
-        "WHERE resting.topic = o.topic AND resting.key IS NOT DISTINCT FROM o.key) "
+        # Hashed once, however many rest; null, which would equal nothing, is told by the byte that others begin with.
+        "AND (topic, coalesce('\\x01'::bytea || key, '')) NOT IN (SELECT * FROM unnest($3::text[], $4::bytea[])) "
+        "ORDER BY id LIMIT $2"
     )
     count = (
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
@@ -118,16 +115,16 @@ async def prepared(names: Names, connection: Connection) -> Statements:
         "AND classid::bigint = $1::bigint AND objid::bigint = $2::bigint"
     )
     bury = (
-        f"WITH gone AS (DELETE FROM {names.outbox} WHERE id = $1 RETURNING {names.columns}) "
-        f"INSERT INTO {names.dead} ({names.columns}, reason) SELECT {names.columns}, $2 FROM gone"
+        f"WITH gone AS (DELETE FROM {names.outbox} WHERE id = ANY($1::bigint[]) RETURNING {names.columns}) "
+        f"INSERT INTO {names.dead} ({names.columns}, reason) SELECT {names.columns}, reason FROM gone "
+        "JOIN unnest($1::bigint[], $2::text[]) AS why (id, reason) USING (id)"
     )
     statements = (
         "SELECT pg_advisory_lock_shared($1, $2)",
         count,
         "SELECT pg_try_advisory_lock($1, $2)",
         "SELECT pg_advisory_unlock($1, $2)",
-        f"{read} ORDER BY id LIMIT $2",
-        f"{read} {rests} ORDER BY id LIMIT $2",
+        read,
         f"DELETE FROM {names.outbox} WHERE id = ANY($1::bigint[])",
         bury,
     )
@@ -178,13 +175,10 @@ class PostgresBacklog:
 
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
         """The first rows of these buckets."""
-        say = self._open()
+        topics = [topic for topic, _ in without]
+        keys = [b"" if key is None else b"\x01" + key for _, key in without]
         with ours():
-            if without:
-                topics, keys = zip(*without, strict=True)
-                rows = await say.read_without.fetch(list(buckets), limit, topics, keys)
-            else:
-                rows = await say.read.fetch(list(buckets), limit)
+            rows = await self._open().read.fetch(list(buckets), limit, topics, keys)
         return [OutboxRow(row[0], row[1], row[2], row[3], headers_from_text(row[4]), row[5], row[6]) for row in rows]
 
     async def delete(self, ids: Sequence[int]) -> None:
@@ -192,10 +186,10 @@ class PostgresBacklog:
         with ours():
             await self._open().delete.fetch(ids)
 
-    async def bury(self, row: OutboxRow, reason: str) -> None:
-        """Move a row to the dead ones."""
+    async def bury(self, reasons: Mapping[int, str]) -> None:
+        """Move rows to the dead ones."""
         with ours():
-            await self._open().bury.fetch(row.id, reason.replace("\0", ""))
+            await self._open().bury.fetch(list(reasons), [reason.replace("\0", "") for reason in reasons.values()])
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell, which other processes ring through the database."""

@@ -16,7 +16,7 @@ from eventhub.outbox.rows import headers_from_text
 from eventhub.outbox.sqlite.connection import begun, ours
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import aiosqlite
@@ -81,6 +81,7 @@ class SqliteBacklog:
         self._lock = RelayLock(store.path)
         self._listener = store.doorbell.listen()
         self._version = -1
+        self._remove = f"DELETE FROM {store.names.outbox} WHERE id IN (SELECT value FROM json_each(?))"
 
     async def close(self) -> None:
         """Give everything back."""
@@ -101,19 +102,18 @@ class SqliteBacklog:
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
         """The first rows of these buckets, all of them on the disk: what power could undo is no event yet."""
         names = self._store.names
-        where, values = "", list[object]()
+        where = ""
         if len(buckets) < self._store.buckets:
-            where += f" AND bucket IN ({', '.join(str(int(bucket)) for bucket in buckets)})"
-        if without:
-            pairs = ", ".join("(?, ?)" for _ in without)
-            where += f' AND NOT EXISTS (SELECT 1 FROM (VALUES {pairs}) WHERE column1 = o.topic AND column2 IS o."key")'
-            values += [part for lane in without for part in lane]
+            where = f"AND bucket IN ({', '.join(str(int(bucket)) for bucket in buckets)})"
+        # One text a lane, hashed once however many rest: pairs would be taken apart again for each row.
+        resting = json.dumps([f"{'-' if key is None else key.hex().upper()} {topic}" for topic, key in without])
         with ours(self._store.path):
             rows = await self._connection().execute_fetchall(
                 f'SELECT id, topic, "key", value, headers, event_id, created_at FROM {names.outbox} AS o '
-                f'WHERE NOT EXISTS (SELECT 1 FROM {names.dead} AS d WHERE d.topic = o.topic AND d."key" = o."key")'
+                f'WHERE NOT EXISTS (SELECT 1 FROM {names.dead} AS d WHERE d.topic = o.topic AND d."key" = o."key") '
+                "AND iif(\"key\" IS NULL, '-', hex(\"key\")) || ' ' || topic NOT IN (SELECT value FROM json_each(?)) "
                 f"{where} ORDER BY id LIMIT ?",
-                (*values, limit),
+                (resting, limit),
             )
         if rows:
             await self._store.durability.reached()
@@ -126,18 +126,18 @@ class SqliteBacklog:
         """Let go of rows in one statement, a transaction by itself: writers wait for one turn, not three."""
         async with self._store.alone:
             with ours(self._store.path):
-                await self._connection().execute(
-                    f"DELETE FROM {self._store.names.outbox} WHERE id IN (SELECT value FROM json_each(?))",
-                    (json.dumps(ids),),
-                )
+                await self._connection().execute(self._remove, (json.dumps(ids),))
 
-    async def bury(self, row: OutboxRow, reason: str) -> None:
-        """Move a row to the dead ones."""
-        names = self._store.names
+    async def bury(self, reasons: Mapping[int, str]) -> None:
+        """Move rows to the dead ones."""
+        names, now = self._store.names, time.time()
         copy = f"""INSERT INTO {names.dead} ({names.columns}, failed_at, reason)
                    SELECT {names.columns}, ?, ? FROM {names.outbox} WHERE id = ?"""
-        remove = f"DELETE FROM {names.outbox} WHERE id = ?"
-        await self._write((copy, (time.time(), reason, row.id)), (remove, (row.id,)))
+        async with self._store.alone:
+            database = self._connection()
+            async with begun(database, self._store.path):
+                await database.executemany(copy, [(now, reason, number) for number, reason in reasons.items()])
+                await database.execute(self._remove, (json.dumps(list(reasons)),))
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell, and for other processes' commits."""
@@ -152,14 +152,6 @@ class SqliteBacklog:
             rows = await self._connection().execute_fetchall("PRAGMA data_version")
         version, self._version = self._version, next(iter(rows))[0]
         return version != self._version
-
-    async def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
-        """Run statements in one transaction."""
-        async with self._store.alone:
-            database = self._connection()
-            async with begun(database, self._store.path):
-                for statement, values in statements:
-                    await database.execute(statement, values)
 
     def _connection(self) -> aiosqlite.Connection:
         if self._database is None:

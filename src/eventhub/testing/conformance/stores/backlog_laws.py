@@ -76,6 +76,15 @@ class BacklogLaws:
 
         assert [("orders", b"b"), ("else", b"a")] == [row.lane for row in rows]
 
+    async def test_any_number_of_lanes_may_rest(self, store: Store[Any]) -> None:
+        """A topic that is missing lets the keys of all its rows rest."""
+        await fill(store, "ab")
+        many = [("orders", b"%d" % number) for number in range(40_000)]
+        async with store.backlog() as backlog:
+            rows = await backlog.read(await backlog.share(), 10, [*many, ("orders", b"a")])
+
+        assert [b"b"] == values(rows)
+
     async def test_a_dead_row_stops_its_key_alone(self, store: Store[Any]) -> None:
         """Rows behind a buried one are not read; rows of other keys, and without a key, are."""
         async with store.transaction() as transaction:
@@ -83,12 +92,28 @@ class BacklogLaws:
         async with store.backlog() as backlog:
             owned = await backlog.share()
             first = (await backlog.read(owned, 10))[0]
-            await backlog.bury(first, "too large")
+            await backlog.bury({first.id: "too large"})
             rows = await backlog.read(owned, 10)
         [dead] = await store.dead()
 
         assert [b"b", b"c"] == values(rows)
         assert (first.id, "orders", b"a", "too large") == (dead.id, dead.topic, dead.key, dead.reason)
+
+    async def test_rows_are_buried_together_each_with_its_reason(self, store: Store[Any]) -> None:
+        """Their keys stop and all others go on; what is gone already is not buried, and all of it can be retried."""
+        await fill(store, "abcdab")
+        async with store.backlog() as backlog:
+            owned = await backlog.share()
+            before = await backlog.read(owned, 10)
+            await backlog.delete([before[3].id])
+            await backlog.bury({row.id: f"no {row.value!r}" for row in before[:4] if row.key != b"b"})
+            left = await backlog.read(owned, 10)
+        dead = await store.dead()
+        await store.retry()
+
+        assert [b"b", b"b"] == values(left)
+        assert [(b"a", "no b'a'"), (b"c", "no b'c'")] == [(row.key, row.reason) for row in dead]
+        assert [b"a", b"b", b"c", b"a", b"b"] == values(await rows_of(store))
 
     async def test_a_retried_row_takes_its_old_place(self, store: Store[Any]) -> None:
         """A dead row that is retried stands before the later rows of its key again, byte for byte."""

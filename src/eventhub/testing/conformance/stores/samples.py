@@ -58,5 +58,5 @@ async def bury_first(store: Store[Any]) -> list[OutboxRow]:
     """Bury the first row that can be read, and return all that could be read before."""
     async with store.backlog() as backlog:
         rows = list(await backlog.read(await backlog.share(), 100))
-        await backlog.bury(rows[0], "refused")
+        await backlog.bury({rows[0].id: "refused"})
     return rows
