@@ -8,7 +8,9 @@ import struct
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import h11
 import pytest
+from structlog.testing import capture_logs
 
 from eventhub.serving import Server, serve
 
@@ -174,6 +176,82 @@ async def test_an_answer_that_has_begun_is_not_answered_again() -> None:
         writer.close()
 
     assert 1 == answer.count(b"HTTP/1.1")
+
+
+_CARD = "4111-1111"
+
+
+async def careless(scope: Scope, receive: Receive, send: Send) -> None:
+    """Fail as the path says, with a text that no log may hold."""
+    if scope["path"] == "/begun":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    errors = {"/gone": ConnectionResetError, "/late": TimeoutError, "/odd": h11.LocalProtocolError}
+    if scope["path"] != "/silent":
+        raise errors.get(scope["path"], ValueError)(_CARD)
+    del receive
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/bug", "ValueError"),
+        ("/gone", "ConnectionResetError"),
+        ("/late", "TimeoutError"),
+        ("/odd", "LocalProtocolError"),
+    ],
+)
+async def test_an_application_that_fails_is_answered_for(path: str, error: str) -> None:
+    """The client hears of an error of the server, the log of its class and place, and nobody of its text."""
+    async with asyncio.timeout(_DEADLINE), serve(careless) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        with capture_logs() as logs:
+            writer.write(
+                b"POST %b?card=%b HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n" % (path.encode(), _CARD.encode())
+            )
+            writer.write(_CARD.encode())
+            answer = await reader.read()
+        writer.close()
+    [entry] = logs
+    at = entry.pop("at")
+
+    assert answer.startswith(b"HTTP/1.1 500")
+    assert answer.endswith(b"\r\n\r\n500 Internal Server Error\n")
+    assert {
+        "event": "eventhub.request_failed",
+        "log_level": "error",
+        "method": "POST",
+        "path": path,
+        "error": error,
+    } == entry
+    assert at[-1].startswith(__file__)
+
+
+async def test_an_application_that_says_nothing_is_answered_for() -> None:
+    """A client is never left without an answer, and one that asked for its head alone gets that."""
+    async with asyncio.timeout(_DEADLINE), serve(careless) as server:
+        answers = []
+        for method in (b"GET", b"HEAD"):
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"%b /silent HTTP/1.1\r\nhost: h\r\n\r\n" % method)
+            answers.append((await reader.read()).partition(b"\r\n\r\n"))
+            writer.close()
+
+    assert [b"HTTP/1.1 500", b"HTTP/1.1 500"] == [head[:12] for head, _, _ in answers]
+    assert [b"500 Internal Server Error\n", b""] == [body for _, _, body in answers]
+
+
+async def test_an_application_that_fails_in_the_middle_of_an_answer_breaks_off() -> None:
+    """The client sees that something is missing, since the connection ends before the length that was said."""
+    async with asyncio.timeout(_DEADLINE), serve(careless) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        with capture_logs() as logs:
+            writer.write(b"GET /begun HTTP/1.1\r\nhost: h\r\n\r\n")
+            answer = await reader.read()
+        writer.close()
+
+    assert answer.endswith(b"content-length: 9\r\n\r\nhalf")
+    assert ["eventhub.request_failed"] == [entry["event"] for entry in logs]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any
 from urllib.parse import unquote
 
 import h11
+import structlog
+
+log = structlog.get_logger(__name__)
 
 Scope = MutableMapping[str, Any]
 """What ASGI tells about a request, or about the server's life."""
@@ -20,7 +24,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An application, as any ASGI server takes it."""
 Refusal = Callable[[int, str], tuple[str, bytes]]
-"""The content type and the body of an answer to what is no HTTP, from its status and the reason."""
+"""The content type and the body of an answer of the server's own, from its status and the reason."""
 
 _HEAD_BYTES = 16 << 10  # request line and headers; what most servers allow
 _READ_BYTES = 64 << 10
@@ -28,6 +32,7 @@ _REQUEST_SECONDS = 10.0  # for a whole request to arrive: nobody may hold a conn
 _IDLE_SECONDS = 75.0  # between requests; longer than clients keep a connection
 _LINGER_SECONDS = 1.0  # for a client that was refused to notice
 _GRACE_SECONDS = 5.0  # for running requests, when the server stops
+_FRAMES = 5  # of the stack of what an application raised, innermost last: enough to find it
 
 
 def plain_refusal(status: int, reason: str) -> tuple[str, bytes]:
@@ -72,7 +77,7 @@ async def serve(
         app: What answers; called once a request.
         host: The address to listen on.
         port: The port; 0 for any that is free.
-        refusal: What is answered to bytes that are no HTTP.
+        refusal: What is answered to bytes that are no HTTP, and where the application fails.
 
     Raises:
         OSError: If the address is taken.
@@ -98,6 +103,10 @@ async def serve(
                 stopping.create_task(connection.stop())
 
 
+class _GoneError(Exception):
+    """The client is gone; no error of the application's, through which it passes, and told from those."""
+
+
 class _Connection:
     """One connection: requests and answers in turn, until either side has enough."""
 
@@ -107,6 +116,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
+        self._bodyless = False  # whether the request asks for the head of an answer alone
         self._stopping = False
         self._ended = asyncio.Event()
 
@@ -116,9 +126,9 @@ class _Connection:
             while await self._exchange():
                 self._http.start_next_cycle()
         except h11.RemoteProtocolError as error:
-            with suppress(OSError):
-                await self._refuse(error)
-        except (OSError, TimeoutError):
+            with suppress(_GoneError):
+                await self._refuse(error.error_status_hint, str(error))
+        except (_GoneError, TimeoutError):
             pass  # the client is gone, or as good as
         finally:
             with suppress(OSError, TimeoutError):
@@ -153,18 +163,36 @@ class _Connection:
         if not isinstance(event, h11.Request):
             return False
         async with asyncio.timeout(_REQUEST_SECONDS):
-            await self._app(_scope(event), self._receive, self._send_head if event.method == b"HEAD" else self._send)
+            await self._answer(event)
         if self._http.their_state is h11.SEND_BODY and not self._http.they_are_waiting_for_100_continue:
             self._http.next_event()  # the end of a request without a body; any other end is not waited for
         keeps = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         return keeps and not self._stopping
+
+    async def _answer(self, request: h11.Request) -> None:
+        """Let the application answer; what it does wrong is logged, and ends at most this connection."""
+        scope = _scope(request)
+        self._bodyless = request.method == b"HEAD"
+        try:
+            await self._app(scope, self._receive, self._send)
+        except (_GoneError, h11.RemoteProtocolError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer, and we the log
+            facts = {"method": scope["method"], "path": scope["path"], "error": type(error).__name__}
+            at = [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)][-_FRAMES:]
+            log.error("eventhub.request_failed", **facts, at=at)  # noqa: TRY400 - its text may hold what was asked
+        if self._http.our_state is h11.SEND_RESPONSE:
+            await self._refuse(500, "Internal Server Error")
 
     async def _next(self) -> h11.Event:
         """What the client sends next."""
         while not isinstance(event := self._http.next_event(), h11.Event):
             if self._http.they_are_waiting_for_100_continue:
                 await self._write(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
-            self._http.receive_data(await self._reader.read(_READ_BYTES))
+            try:
+                self._http.receive_data(await self._reader.read(_READ_BYTES))
+            except OSError as error:
+                raise _GoneError from error
         return event
 
     async def _receive(self) -> MutableMapping[str, Any]:
@@ -181,29 +209,31 @@ class _Connection:
         if message["type"] == "http.response.start":
             await self._write(h11.Response(status_code=message["status"], headers=list(message.get("headers", ()))))
             return
-        if body := message.get("body"):
-            await self._write(h11.Data(data=body))
+        await self._write_body(message.get("body", b""))
         if not message.get("more_body", False):
             await self._write(h11.EndOfMessage())
 
-    async def _send_head(self, message: MutableMapping[str, Any]) -> None:
-        """Send the same without a body, since the client asked for none; an application may not know."""
-        await self._send({**message, "body": b""})
-
-    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        """Say what is wrong with a request that is no HTTP, if nothing was answered yet."""
+    async def _refuse(self, status: int, reason: str) -> None:
+        """Answer a request that is no HTTP, or that the application has no answer to, if nothing was answered yet."""
         if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
-        status = error.error_status_hint
-        content_type, body = self._refusal(status, str(error))
+        content_type, body = self._refusal(status, reason)
         headers = [("content-type", content_type), ("content-length", str(len(body))), ("connection", "close")]
         await self._write(h11.Response(status_code=status, headers=headers))
-        await self._write(h11.Data(data=body))
+        await self._write_body(body)
         await self._write(h11.EndOfMessage())
+
+    async def _write_body(self, part: bytes) -> None:
+        """Send a part of a body, which whoever asked for the head alone does not get; an application may not know."""
+        if part and not self._bodyless:
+            await self._write(h11.Data(data=part))
 
     async def _write(self, event: h11.Event) -> None:
         self._writer.write(self._http.send(event) or b"")
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise _GoneError from error
 
 
 def _scope(request: h11.Request) -> dict[str, Any]:

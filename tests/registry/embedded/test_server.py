@@ -10,6 +10,7 @@ import pytest
 from eventhub.errors import DeclarationError
 from eventhub.registry.embedded.app import CONTENT_TYPE, Credentials, EmbeddedRegistry
 from eventhub.registry.embedded.server import serve
+from eventhub.registry.embedded.store import Store
 from eventhub.serving import Server
 
 _DEADLINE = 10  # seconds; only a hang reaches it
@@ -52,6 +53,21 @@ async def test_bad_requests_are_answered_as_confluent_does(request_: bytes, stat
 
     assert f"content-type: {CONTENT_TYPE}".encode() in head
     assert status == json.loads(answer)["error_code"]
+
+
+async def test_what_nobody_foresaw_is_answered_as_confluent_does() -> None:
+    """A bug gets an error of the registry's shape, by which clients try again."""
+
+    def broken(_: object) -> None:
+        msg = "a bug"
+        raise ZeroDivisionError(msg)
+
+    async with serve(EmbeddedRegistry(Store(broken))) as server:
+        head, answer = await answer_to(server, _POST + b'content-length: 20\r\n\r\n{"schema":"\\"int\\""}')
+
+    assert head.startswith(b"HTTP/1.1 500")
+    assert f"content-type: {CONTENT_TYPE}".encode() in head
+    assert {"error_code": 500, "message": "HTTP 500 Internal Server Error"} == json.loads(answer)
 
 
 async def test_only_guarded_registries_leave_the_loopback() -> None:
