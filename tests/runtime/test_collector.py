@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub import BatchFailed, DeclarationError, Limits, Retry, Service, subscribe_batch
+from eventhub import BatchFailed, Context, DeclarationError, Event, Handler, Limits, Retry, Service, subscribe_batch
 from eventhub.testing.waiting import until
 from tests.events import OrderCreated
 from tests.runtime.conftest import Shop
@@ -31,6 +31,34 @@ async def test_events_of_different_keys_come_in_one_call(shop: Shop) -> None:
     assert list(range(26)) == sorted(number for batch in batches for number in batch)
     assert 8 == max(map(len, batches))
     assert 26 == await shop.committed(shop.order, service)
+
+
+async def test_a_middleware_may_handle_an_event_in_a_task_of_its_own(shop: Shop) -> None:
+    """As ``asyncio.wait_for`` does before Python 3.12: events still come together, and their keys keep their lanes."""
+    batches: list[list[int]] = []
+
+    def in_a_task(handle: Handler) -> Handler:
+        async def handled(context: Context[Any]) -> Sequence[Event]:
+            async def inner() -> Sequence[Event]:
+                return await handle(context)
+
+            return await asyncio.create_task(inner())
+
+        return handled
+
+    @subscribe_batch(shop.order, size=8, wait=10.0)
+    async def store(orders: Sequence[Any]) -> None:
+        batches.append([order.number for order in orders])
+
+    service = Service(shop.name("sink"), [store], limits=Limits(concurrency=2), middleware=[in_a_task])
+    async with shop.serving(service) as hub:
+        await hub.publish_many(shop.orders("abcdefgh"))
+        await until(lambda: hub.supervisors[0].counters.handled == 8)
+        worker = hub.supervisors[0].worker
+
+        assert worker is not None
+        assert [list(range(8))] == [sorted(batch) for batch in batches]
+        await until(lambda: worker.lanes.running == 0)
 
 
 async def test_a_batch_holds_one_event_of_a_key_and_keys_stay_in_order(shop: Shop) -> None:

@@ -170,6 +170,64 @@ async def test_a_resting_record_gives_its_place_to_others_and_keeps_its_key() ->
     assert (0, 0, 0) == (made.parked_keys, made.parked_records, made.running)
 
 
+async def test_a_task_that_a_handler_starts_waits_aside_for_its_record() -> None:
+    """Its place is given to others meanwhile, as if the handler itself waited."""
+    seen: list[int] = []
+    waiting, over = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        async with made.aside():
+            waiting.set()
+            await over.wait()
+
+    async def process(record: Record, _: Partition) -> None:
+        if record.key == b"a":
+            await asyncio.create_task(wait())
+        seen.append(record.offset)
+
+    made = lanes(process, concurrency=1)
+    made.feed([(partition(), records("ab"))])
+    await waiting.wait()
+    await until(lambda: seen == [1])
+    over.set()
+    await settled(made)
+
+    assert [1, 0] == seen
+    assert 0 == made.running
+
+
+async def test_a_task_that_outlives_its_attempt_keeps_no_place() -> None:
+    """What a middleware left behind ends when it likes, and nobody runs less for it."""
+    waiting, over, left = asyncio.Event(), asyncio.Event(), list[asyncio.Task[None]]()
+
+    async def wait() -> None:
+        async with made.aside():
+            waiting.set()
+            await over.wait()
+
+    async def process(record: Record, _: Partition) -> None:
+        if record.key == b"a":
+            left.append(asyncio.create_task(wait()))
+            await waiting.wait()
+
+    made = lanes(process, concurrency=1)
+    made.feed([(partition(), records("ab"))])
+    await waiting.wait()
+    await settled(made)
+    over.set()
+    await asyncio.wait(left)
+
+    assert 0 == made.running
+
+
+async def test_who_asks_for_a_record_in_hand_where_there_is_none_is_told_so() -> None:
+    """It is a fault of whoever asks, and says what may be wrong."""
+    made = lanes(ignore)
+
+    with pytest.raises(RuntimeError, match="no record is in hand here"):
+        await made.rest(0.0)
+
+
 async def test_draining_lets_handlers_finish_and_starts_nothing_more() -> None:
     """A running record counts as finished, the one behind it is left for the next owner."""
     gate = asyncio.Event()

@@ -21,6 +21,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 from eventhub.runtime.burst import items, size
+from eventhub.runtime.carrier import carrier, spawn
 from eventhub.runtime.grace import cancel, pause, still_running
 from eventhub.runtime.partition import Lane, Partition, outlived
 from eventhub.runtime.places import Places
@@ -199,7 +200,7 @@ class Lanes:
 
     async def _take_inline(self, turn: int) -> bool:
         """Process records in this task; True once another lead has taken over."""
-        process, monotonic, base = self._process, self._clock.monotonic, self._context
+        process, monotonic, base = self._process, self._clock.monotonic, copy_context()
         loop, places = asyncio.get_running_loop(), self._places
         loop.call_soon(self._trip, turn)
         deadline = monotonic() + BUDGET
@@ -362,8 +363,9 @@ class Lanes:
 
     async def _take_place(self, lane: Lane) -> None:
         await self._places.free()
-        self._places.take()
-        lane.placed = True
+        if not lane.placed and lane.task in self._tasks:  # else a task that outlived its attempt asks for it
+            self._places.take()
+            lane.placed = True
 
     def _give_place(self, lane: Lane) -> None:
         if lane.placed:
@@ -375,18 +377,15 @@ class Lanes:
         self._lead_task = self._spawn(self._lead(self._turn), None)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], lane: Lane | None) -> asyncio.Task[None]:
-        # Not a task group: it would wait for ever for a handler that swallows its cancellation.
-        task = asyncio.get_running_loop().create_task(coroutine, context=self._context.copy())
+        task = spawn(coroutine, self._context)
         self._tasks[task] = lane
         task.add_done_callback(self._ended)
         return task
 
     def _own_lane(self) -> Lane:
-        """The lane that the running task carries."""
-        task = asyncio.current_task()
-        lane = self._tasks[task] if task is not None else None
-        if lane is None:
-            msg = "only a task that carries a lane gets here"
+        """The lane of the record in hand, also in a task that its handler or a middleware started."""
+        if (task := carrier()) is None or (lane := self._tasks.get(task)) is None:
+            msg = "no record is in hand here; has a middleware left a task behind that outlives its attempt?"
             raise RuntimeError(msg)
         return lane
 
