@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from eventhub.integrations.postgres import PostgresStore
-from eventhub.testing.conformance.stores import ConcurrentLaws, SavepointLaws, SharingLaws, StoreConformance
+from eventhub.testing.conformance.stores import ByHandLaws, ConcurrentLaws, SavepointLaws, SharingLaws, StoreConformance
 
 
 @pytest.mark.postgres
-class TestPostgresStore(StoreConformance, SavepointLaws, ConcurrentLaws, SharingLaws):
+class TestPostgresStore(StoreConformance, SavepointLaws, ByHandLaws, ConcurrentLaws, SharingLaws):
     """Every law, with nothing left out."""
 
     @pytest.fixture
@@ -28,6 +28,10 @@ class TestPostgresStore(StoreConformance, SavepointLaws, ConcurrentLaws, Sharing
         """Read a committed row."""
         value: str | None = await store.pool.fetchval("SELECT value FROM business WHERE name = $1", name)
         return value
+
+    async def say(self, connection: Any, statement: str) -> None:
+        """Execute it."""
+        await connection.execute(statement)
 
     def savepoint(self, connection: Any) -> AbstractAsyncContextManager[Any]:
         """A transaction in a transaction."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from eventhub.integrations.postgres import PostgresStore
 from eventhub.integrations.sqlalchemy import SqlAlchemyStore, immediate
 from eventhub.outbox.sqlite import SqliteStore
-from eventhub.testing.conformance.stores import ConcurrentLaws, SavepointLaws, SharingLaws, StoreConformance
+from eventhub.testing.conformance.stores import ByHandLaws, ConcurrentLaws, SavepointLaws, SharingLaws, StoreConformance
 
 
 class Sessions:
@@ -31,13 +31,17 @@ class Sessions:
         value: str | None = found
         return value
 
+    async def say(self, connection: Any, statement: str) -> None:
+        """Execute it as text."""
+        await connection.execute(text(statement))
+
     def savepoint(self, connection: Any) -> AbstractAsyncContextManager[Any]:
         """A nested transaction."""
         block: AbstractAsyncContextManager[Any] = connection.begin_nested()
         return block
 
 
-class TestOnSqlite(Sessions, StoreConformance, SavepointLaws):
+class TestOnSqlite(Sessions, StoreConformance, SavepointLaws, ByHandLaws):
     """Every law of a store in a file."""
 
     @pytest.fixture
@@ -54,7 +58,7 @@ class TestOnSqlite(Sessions, StoreConformance, SavepointLaws):
 
 
 @pytest.mark.postgres
-class TestOnPostgres(Sessions, StoreConformance, SavepointLaws, ConcurrentLaws, SharingLaws):
+class TestOnPostgres(Sessions, StoreConformance, SavepointLaws, ByHandLaws, ConcurrentLaws, SharingLaws):
     """Every law, with nothing left out."""
 
     @pytest.fixture

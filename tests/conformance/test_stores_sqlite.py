@@ -11,10 +11,10 @@ import aiosqlite
 import pytest
 
 from eventhub.outbox.sqlite import SqliteStore
-from eventhub.testing.conformance.stores import SavepointLaws, StoreConformance
+from eventhub.testing.conformance.stores import ByHandLaws, SavepointLaws, StoreConformance
 
 
-class TestSqliteStore(StoreConformance, SavepointLaws):
+class TestSqliteStore(StoreConformance, SavepointLaws, ByHandLaws):
     """Every law, save those of stores that many relays share."""
 
     @pytest.fixture
@@ -34,6 +34,10 @@ class TestSqliteStore(StoreConformance, SavepointLaws):
         async with aiosqlite.connect(store.path) as database:
             rows = list(await database.execute_fetchall("SELECT value FROM business WHERE name = ?", (name,)))
         return rows[0][0] if rows else None
+
+    async def say(self, connection: Any, statement: str) -> None:
+        """Execute it."""
+        await connection.execute(statement)
 
     @asynccontextmanager
     async def savepoint(self, connection: Any) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from eventhub import Event, Hub
-from eventhub.errors import StoreError
+from eventhub.errors import HandlerFault, StoreError
 from eventhub.integrations.postgres import PostgresStore, postgres_ddl
 from eventhub.integrations.sqlalchemy import SqlAlchemyStore, immediate
 from eventhub.outbox.sqlite import SqliteStore
@@ -178,6 +178,24 @@ async def test_a_block_that_swallows_a_failed_statement_does_not_end_well(postgr
     await engine.dispose()
 
     assert free
+
+
+@pytest.mark.parametrize("call", ["commit", "rollback", "close"])
+async def test_a_session_of_a_block_is_ended_by_the_block_alone(store: SqlAlchemyStore, call: str) -> None:
+    """Who commits, rolls back or closes it is told so, and nothing of the block is left."""
+    claim = new_claim()
+
+    async def end() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim(claim)
+            await transaction.defer([record("a")])
+            await getattr(transaction.connection, call)()
+
+    with pytest.raises(HandlerFault, match="ended inside its block"):
+        await end()
+
+    assert [] == await rows_of(store)
+    assert await claims(store, claim)
 
 
 async def test_what_only_looks_like_an_outage_is_the_blocks_own(store: SqlAlchemyStore) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from eventhub import Context, DeclarationError, Event, Hub, Retry, Service, subs
 from eventhub.headers import read_stamp
 from eventhub.middleware.transactional import transactional, transactional_in
 from eventhub.outbox.memory import MemoryStore
+from eventhub.outbox.sqlite import SqliteStore
 from eventhub.record import ProducerRecord, Record
 from eventhub.testing.running import RunningHub, running
 
@@ -165,6 +168,29 @@ async def test_an_event_that_the_handler_does_not_name_undoes_the_transaction() 
 
     assert 1 == len(letters)
     assert {} == store.data
+
+
+async def test_a_handler_that_commits_by_hand_is_given_up_at_once(tmp_path: Path) -> None:
+    """Another attempt would find the claim taken, and skip the event with what should have followed from it."""
+
+    @subscribe(Order)
+    async def hasty(order: Order, context: Context[Any]) -> Packed:
+        await context.transaction.connection.commit()
+        return Packed(order_id=order.order_id)
+
+    @asynccontextmanager
+    async def warehouse() -> AsyncIterator[Any]:
+        async with SqliteStore(tmp_path / "store.sqlite3") as store:
+            yield SimpleNamespace(store=store)
+
+    service = Service("hasty", [hasty], lifespan=warehouse, middleware=[transactional])
+    async with running(service) as hub:
+        await hub.publish(Order(order_id="o-1"))
+        letters = await hub.dead_letters(Order, service)
+        packed = await hub.published(Packed)
+
+    assert [1] == [letter.attempt for letter in letters]
+    assert [] == packed
 
 
 async def test_a_state_without_a_store_is_named() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from eventhub.errors import StoreError
 from eventhub.outbox.base import Backlog, Claim, DeadRow, Status, Store
+from eventhub.outbox.ending import ended_by_hand
 from eventhub.outbox.rows import bucket_of, event_id, headers_text
 
 try:
@@ -39,6 +40,7 @@ _SQLITE_OUTAGES = frozenset({5, 6, 8, 10, 13, 14})  # busy, locked, read-only, I
 _POSTGRES_OUTAGES = ("08", "53", "57", "25006")  # connections, resources, an operator's intervention, read-only
 _DEFERRED = "eventhub.deferred"
 _WRITTEN = "eventhub.written"
+_OURS = "eventhub.ours"  # whether a block of the store is open, whose end alone commits
 
 
 class _Names(Protocol):
@@ -82,10 +84,14 @@ class SqlAlchemyStore:
             async with self._sessions() as session, session.begin():
                 with _outages(OSError, PoolTimeout):  # which in the block may be anybody's
                     _ = await session.connection()
-                yield self.join(session)
+                transaction = SqlAlchemyTransaction(self, session, alone=True)
+                session.info[_OURS] = True
+                yield transaction
                 if session.in_transaction():
                     # To PostgreSQL the COMMIT of a transaction that has failed is a rollback, and no error.
                     _ = await session.execute(text("SELECT 1"))
+                await transaction.require_open()
+                session.info[_OURS] = False
 
     def join(self, session: AsyncSession) -> SqlAlchemyTransaction:
         """What writes into the transaction of a session that somebody else commits, a web framework for instance."""
@@ -123,8 +129,10 @@ class SqlAlchemyStore:
 class SqlAlchemyTransaction:
     """The open transaction of one session."""
 
-    def __init__(self, store: SqlAlchemyStore, session: AsyncSession) -> None:
-        """Write through a session."""
+    def __init__(self, store: SqlAlchemyStore, session: AsyncSession, *, alone: bool = False) -> None:
+        """Write through a session; ``alone`` if its only transaction is the one that is open now."""
+        self._alone = alone
+        self._claimed = False
         self.connection = session
         """What the business writes through."""
         self._store = store
@@ -153,12 +161,28 @@ class SqlAlchemyTransaction:
                 "event_id": identity.bytes if self._sqlite else identity,
             },
         )
+        self._claimed = True
         return bool(written.rowcount == 1)  # type: ignore[attr-defined]
 
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now, behind what the session has not flushed yet."""
+        if self._alone and self._claimed:  # else the driver, which begins at the first statement, may not have begun
+            await self.require_open()
         await self.connection.flush()
         await self.connection.run_sync(self._write, records)
+
+    async def require_open(self) -> None:
+        """Refuse to go on in a transaction that is over, where each statement would be a transaction by itself.
+
+        Raises:
+            HandlerFault: If it is, by the session's own word or, as far as that tells, by the driver's.
+        """
+        if self._session.in_transaction():
+            connection = await self.connection.connection()
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            if driver.in_transaction if self._sqlite else getattr(driver, "is_in_transaction", lambda: True)():
+                return
+        raise ended_by_hand()
 
     async def defer(self, records: Sequence[ProducerRecord]) -> None:
         """Keep rows for the outermost commit, with the savepoint that is open now."""
@@ -198,6 +222,8 @@ class SqlAlchemyTransaction:
         """Write what is left, as the last thing before the outermost commit."""
         if session.in_nested_transaction():
             return
+        if session.info.get(_OURS):
+            raise ended_by_hand()
         deferred = [record for _, record in session.info[_DEFERRED]]
         session.info[_DEFERRED].clear()
         if deferred:

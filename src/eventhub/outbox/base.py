@@ -9,6 +9,7 @@ Laws of a transaction:
     * Rows get their ids in the order in which they are enqueued. What was deferred is enqueued when
       the block ends, without what belonged to a savepoint that was rolled back.
     * Writers lock an aggregate before its event is enqueued; then ids of one key follow its commits.
+    * A block whose transaction was ended inside it enqueues nothing and fails with a ``HandlerFault``.
 
 Laws of a backlog:
     * A bucket belongs to at most one backlog at a time; who loses the connection loses the buckets
@@ -224,6 +225,7 @@ class Store(Protocol[C_co]):
         """Commit what the block does, or undo it if the block raises.
 
         Raises:
+            HandlerFault: If the block ended the transaction by itself.
             StoreError: If the database failed; whether the transaction was committed may then be unknown.
         """
         ...

@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg.transaction import TransactionState
 
 from eventhub.errors import StoreError
+from eventhub.outbox.ending import ended_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,37 @@ def outages(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection o
         if isinstance(error, StoreError) or not _lost(connection):
             raise
         raise translated(error) from error
+
+
+@contextmanager
+def unbroken(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection or a pool's proxy of one
+    """Refuse a block whose transaction is over when the block is, whatever else it failed with.
+
+    Raises:
+        HandlerFault: If a COMMIT or ROLLBACK of the block's own has ended it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _is_ended(connection):
+            raise ended_by_hand() from error
+        raise
+    require_open(connection)
+
+
+def require_open(connection: Any) -> None:  # noqa: ANN401
+    """Refuse to write into a transaction that is over, where each statement would be a transaction by itself.
+
+    Raises:
+        HandlerFault: If it is.
+    """
+    if _is_ended(connection):
+        raise ended_by_hand()
+
+
+def _is_ended(connection: Any) -> bool:  # noqa: ANN401
+    """Whether the server's last word was that no transaction is open; with a lost connection it had none."""
+    return not _lost(connection) and not connection.is_in_transaction()
 
 
 async def commit(begun: Any) -> None:  # noqa: ANN401 - asyncpg's Transaction, of which more is used than its types tell

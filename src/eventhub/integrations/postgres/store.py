@@ -12,7 +12,7 @@ import asyncpg
 from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
-from eventhub.integrations.postgres.failures import FOREIGN, commit, given_back, ours, outages
+from eventhub.integrations.postgres.failures import FOREIGN, commit, given_back, ours, outages, require_open, unbroken
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
 from eventhub.integrations.postgres.tables import Names
@@ -92,7 +92,7 @@ class PostgresStore:
                 await begun.start()
             transaction = PostgresTransaction(self, connection)
             try:
-                with outages(connection):
+                with outages(connection), unbroken(connection):
                     yield transaction
                 with ours():
                     await transaction.write_deferred()
@@ -187,6 +187,7 @@ class PostgresTransaction:
         """Write rows now, all in one statement."""
         if not records:
             return
+        require_open(self.connection)
         if self._store.debezium:
             await self._enqueue_for_debezium(records)
             return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from eventhub.errors import DeclarationError, StoreError
 from eventhub.outbox.base import Claim, DeadRow, Status, StoreCounters
 from eventhub.outbox.doorbell import Doorbell
+from eventhub.outbox.ending import ended_by_hand
 from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
 from eventhub.outbox.sqlite.backlog import RelayLock, SqliteBacklog
 from eventhub.outbox.sqlite.connection import begun, opened, ours
@@ -109,6 +110,7 @@ class SqliteStore:
         async with self._writing() as writer:
             transaction = SqliteTransaction(self, writer)
             yield transaction
+            transaction.require_open()
         if transaction.enqueued:
             self.counters.enqueued += transaction.enqueued
             self.doorbell.ring()
@@ -227,8 +229,19 @@ class SqliteTransaction:
             )
         return cursor.rowcount == 1
 
+    def require_open(self) -> None:
+        """Refuse to go on in a transaction that is over, where each statement would be a transaction by itself.
+
+        Raises:
+            HandlerFault: If the block has ended it, or swallowed an error for which SQLite did.
+        """
+        with ours(self._store.path):
+            if not self.connection.in_transaction:
+                raise ended_by_hand()
+
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now."""
+        self.require_open()
         now = time.time()
         rows = [
             (

@@ -14,7 +14,8 @@ A store's own test module derives a class, gives it a store, and says how its bu
             return store.data.get(name)
 
 The fixture gives an empty store to each test. A store adds ``SavepointLaws`` if its transactions have savepoints,
-``ConcurrentLaws`` if they run side by side, and ``SharingLaws`` if any number of relays may share it.
+``ByHandLaws`` if its connection takes statements that end them, ``ConcurrentLaws`` if they run side by side, and
+``SharingLaws`` if any number of relays may share it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from __future__ import annotations
 import pytest
 
 from eventhub.testing.conformance.stores.backlog_laws import BacklogLaws, SharingLaws
-from eventhub.testing.conformance.stores.transaction_laws import ConcurrentLaws, SavepointLaws, TransactionLaws
+from eventhub.testing.conformance.stores.transaction_laws import (
+    ByHandLaws,
+    ConcurrentLaws,
+    SavepointLaws,
+    TransactionLaws,
+)
 
-__all__ = ["ConcurrentLaws", "SavepointLaws", "SharingLaws", "StoreConformance"]
+__all__ = ["ByHandLaws", "ConcurrentLaws", "SavepointLaws", "SharingLaws", "StoreConformance"]
 
 
 class StoreConformance(TransactionLaws, BacklogLaws):

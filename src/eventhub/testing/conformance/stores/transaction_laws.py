@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from uuid_utils import uuid7
 
+from eventhub.errors import HandlerFault
 from eventhub.outbox.base import Store
 from eventhub.record import ProducerRecord
 from eventhub.testing.conformance.stores.samples import (
@@ -227,6 +228,36 @@ class SavepointLaws:
             await transaction.defer([record("after")])
 
         assert [b"after"] == values(await rows_of(store))
+
+
+class ByHandLaws:
+    """Laws of a store whose connection takes statements that end the transaction."""
+
+    async def say(self, connection: Any, statement: str) -> None:  # noqa: ANN401 - the store's own
+        """Execute a statement as a business would, through a transaction's connection."""
+        raise NotImplementedError  # a suite for a store says how
+
+    @pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK"])
+    @pytest.mark.parametrize("records", [[], [record("a")]])
+    async def test_a_block_does_not_end_its_transaction_by_hand(
+        self, store: Store[Any], statement: str, records: list[ProducerRecord]
+    ) -> None:
+        """It fails as the handler's fault, nothing is enqueued outside the transaction, and the store goes on."""
+        claim = new_claim()
+
+        async def end() -> None:
+            async with store.transaction() as transaction:
+                await transaction.claim(claim)
+                await self.say(transaction.connection, statement)
+                await transaction.enqueue(records)
+
+        with pytest.raises(HandlerFault, match="ended inside its block"):
+            await end()
+        rows = await rows_of(store)
+        free = await claims(store, claim)
+
+        assert [] == rows
+        assert free is (statement == "ROLLBACK")
 
 
 class ConcurrentLaws:
