@@ -111,8 +111,9 @@ class SqliteStore:
             transaction = SqliteTransaction(self, writer)
             yield transaction
             transaction.require_open()
-        if transaction.enqueued:
-            self.counters.enqueued += transaction.enqueued
+            enqueued = await transaction.count()
+        if enqueued:
+            self.counters.enqueued += enqueued
             self.doorbell.ring()
 
     @asynccontextmanager
@@ -216,8 +217,7 @@ class SqliteTransaction:
         self._store = store
         self.connection = connection
         """What the business writes through."""
-        self.enqueued = 0
-        """How many rows were written, those of savepoints that were rolled back included."""
+        self._first_id: int | None = None  # of the rows that were written, those of a savepoint rolled back included
 
     async def claim(self, claim: Claim) -> bool:
         """Whether the event is new to the group."""
@@ -241,6 +241,8 @@ class SqliteTransaction:
 
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now."""
+        if not records:
+            return
         self.require_open()
         now = time.time()
         rows = [
@@ -255,13 +257,24 @@ class SqliteTransaction:
             )
             for record in records
         ]
+        insert = (
+            f"INSERT INTO {self._store.names.outbox} "
+            '(bucket, event_id, topic, "key", value, headers, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)'
+        )
         with ours(self._store.path):
-            await self.connection.executemany(
-                f"INSERT INTO {self._store.names.outbox} "
-                '(bucket, event_id, topic, "key", value, headers, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
-                rows,
-            )
-        self.enqueued += len(rows)
+            cursor = await self.connection.execute(insert, rows[0])  # which tells its id, as many together do not
+            self._first_id = self._first_id or cursor.lastrowid
+            if rows[1:]:
+                await self.connection.executemany(insert, rows[1:])
+
+    async def count(self) -> int:
+        """How many of the rows that were written are left, without those that a savepoint has undone."""
+        if self._first_id is None:
+            return 0
+        query = f"SELECT count(*) FROM {self._store.names.outbox} WHERE id >= ?"
+        with ours(self._store.path):
+            [(left,)] = await self.connection.execute_fetchall(query, (self._first_id,))
+        return int(left)
 
     async def defer(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now: the transaction has been alone since it began, so ids follow commits, and savepoints hold."""

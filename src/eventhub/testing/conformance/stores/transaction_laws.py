@@ -216,6 +216,22 @@ class SavepointLaws:
 
         assert [b"before", b"kept", b"after"] == values(await rows_of(store))
 
+    async def test_rows_of_a_savepoint_are_counted_if_it_is_kept(self, store: Store[Any]) -> None:
+        """The counter and the bell know nothing of what was undone."""
+        listener = store.doorbell.listen()
+        for others in ([], [record("a"), record("b")]):
+            heard = await listener.wait(0.0)
+            async with store.transaction() as transaction:
+                with suppress(Undone):
+                    async with self.savepoint(transaction.connection):
+                        await transaction.defer([record("undone"), record("undone")])
+                        raise Undone
+                async with self.savepoint(transaction.connection):
+                    await transaction.defer(others)
+
+        assert not heard
+        assert 2 == store.counters.enqueued
+
     async def test_a_savepoint_that_is_kept_goes_with_the_one_around_it(self, store: Store[Any]) -> None:
         """What a finished savepoint deferred belongs to the block around it from then on."""
         async with store.transaction() as transaction:
