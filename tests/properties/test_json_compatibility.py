@@ -14,8 +14,12 @@ from eventhub.registry.compatibility import parse_schema, problems_between
 
 _NAMES = st.sampled_from(["a", "b", "c"])
 _SMALL = st.integers(0, 3)
+_FORMATTED = st.sampled_from(["2020-02-29", "2021-02-29", "1.2.3.4", "::1"])
+_FORMATS = {"date": frozenset({"date"}), "ipv4": frozenset({"ipv4"}), "ip": frozenset({"ip", "ipv4", "ipv6"})}
+_CHECKER = jsonschema.FormatChecker(("date", "ipv4", "ipv6"))
+_CHECKER.checks("ip")(lambda text: any(_CHECKER.conforms(text, each) for each in ("ipv4", "ipv6")))
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 4) | st.sampled_from([0.5, 1.5, "", "a", "bb", "ccc"]),
+    st.none() | st.booleans() | st.integers(-2, 4) | st.sampled_from([0.5, 1.5, "", "a", "bb", "ccc"]) | _FORMATTED,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
     max_leaves=6,
 )
@@ -54,6 +58,7 @@ _PLAIN = st.one_of(
         multipleOf=st.sampled_from([1, 2, 0.5]),
     ),
     _some(type=st.just("string"), minLength=_SMALL, maxLength=_SMALL, pattern=st.sampled_from(["a", "^b"])),
+    _some(type=st.just("string"), format=st.sampled_from(["date", "ipv4", "ipv6", "ip", "other"])),
     _some(enum=st.lists(_VALUES, min_size=1, max_size=3)),
     _some(const=_VALUES),
 )
@@ -82,14 +87,27 @@ def test_compatible_reader_takes_every_value_of_the_writer(pair: tuple[Any, Any]
     reader, writer = pair
     if problems_between(_parsed(reader), _parsed(writer)):
         return
-    refused = [
-        value
-        for value in values
-        if jsonschema.Draft202012Validator(writer).is_valid(value)
-        and not jsonschema.Draft202012Validator(reader).is_valid(value)
-    ]
 
-    assert [] == refused
+    assert [] == _refused(reader, writer, values, None)
+
+
+@settings(max_examples=300)
+@given(_pairs(), st.lists(_VALUES | _FORMATTED, min_size=5, max_size=15))
+def test_compatible_reader_takes_every_text_of_the_writer(pair: tuple[Any, Any], values: list[Any]) -> None:
+    """So does a reader that parses formats, once its formats are told."""
+    reader, writer = pair
+    if problems_between(_parsed(reader), _parsed(writer), formats=_FORMATS):
+        return
+
+    assert [] == _refused(reader, writer, values, _CHECKER)
+
+
+def _refused(reader: Any, writer: Any, values: list[Any], formats: jsonschema.FormatChecker | None) -> list[Any]:
+    """The values that the writer's schema allows and the reader's does not."""
+    allows, takes = (
+        jsonschema.Draft202012Validator(each, format_checker=formats).is_valid for each in (writer, reader)
+    )
+    return [value for value in values if allows(value) and not takes(value)]
 
 
 def _parsed(schema: Any) -> Any:

@@ -23,7 +23,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaWarningKind
 
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import Refused, event_name, mismatch, refusing
+from eventhub.codecs.json_formats import PARSED
+from eventhub.codecs.models import Refused, event_name, has_validators, mismatch, refusing
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType
@@ -107,10 +108,16 @@ class JsonSchemaCodec:
         return title if isinstance(title, str) else ""
 
     def problems(self, event: type[Event], schema: Schema) -> Sequence[Problem]:
-        """Why the event class could not read what was written with a schema."""
+        """Why the event class could not read what was written with a schema.
+
+        The registry's rules decide, and whether a text is written as the class parses it. What a schema by hand says
+        of texts, or a validator takes for one, is not known here.
+        """
         by_hand = event.__dict__.get("__schema__")
-        reader = _checked(event, by_hand).text if by_hand is not None else _text(_derived(event, is_closed=False))
-        return problems(Schema(reader, SchemaType.JSON), schema)
+        if by_hand is not None:
+            return problems(_checked(event, by_hand), schema)
+        reader = Schema(_text(_derived(event, is_closed=False)), SchemaType.JSON)
+        return problems(reader, schema, formats={} if has_validators(event.__pydantic_core_schema__) else PARSED)
 
 
 def _holds_floats(event: type[Event]) -> bool:

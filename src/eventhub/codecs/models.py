@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args, get_origin
 
 import pydantic
@@ -27,6 +27,8 @@ _ALIASES = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)
 _ENCODED: tuple[type, ...] = (EncodedBytes, EncodedStr, cast("type", pydantic.Json))
 
 
+_VALIDATING = frozenset({"function-before", "function-plain", "function-wrap"})
+"""Core schemas with code that sees a value before it was validated, and may take anything for anything."""
 _MAX_LISTED = 1000
 """Problems that are looked at one by one; a record can have as many as it has bytes, at a kilobyte of memory each."""
 _MAX_SHOWN = 20
@@ -114,6 +116,19 @@ def check_serializers(model: type[BaseModel]) -> None:
             msg = f"{model.__name__}.{name}: Avro writes the field itself, not what a serializer makes of it; "
             msg += "set when_used='json'"
             raise DeclarationError(msg)
+
+
+def has_validators(core_schema: Any) -> bool:
+    """Whether a class has code of its user's that may take anything for anything; pydantic's own types do not count."""
+    if isinstance(core_schema, (list, tuple)):
+        return any(map(has_validators, core_schema))
+    if not isinstance(core_schema, Mapping):
+        return False
+    if core_schema.get("type") in _VALIDATING:
+        function = core_schema["function"]["function"]
+        if not str(getattr(function, "__module__", "")).startswith("pydantic."):
+            return True
+    return any(has_validators(entry) for key, entry in core_schema.items() if key != "serialization")
 
 
 class Refused(Exception):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from ipaddress import IPv4Address
 from random import Random
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, Field, NaiveDatetime, create_model
+from pydantic import BaseModel, BeforeValidator, Field, HttpUrl, NaiveDatetime, PlainSerializer, create_model
 
 from eventhub.codecs.avro import AvroCodec
 from eventhub.codecs.avro.decoder import compiled_decoder
@@ -118,6 +119,14 @@ def test_a_class_with_a_validator_of_its_own_may_take_anything() -> None:
 
     assert ["/fields/0/type MEANING_CHANGED"] == kinds(NaiveDatetime, datetime)
     assert [] == kinds(naive, datetime)
+
+
+@pytest.mark.parametrize("beside", [HttpUrl, IPv4Address, Annotated[int, PlainSerializer(str, when_used="json")]])
+def test_code_that_is_no_validator_of_the_class_takes_nothing_for_anything(beside: Any) -> None:
+    """Neither that of pydantic's own types, nor a serializer, which sees only what is written."""
+    made: Any = create_model("Noted", __base__=event(NaiveDatetime), beside=(beside | None, None))
+
+    assert ["MEANING_CHANGED"] == [each.kind for each in CODEC.problems(made, CODEC.schema(event(datetime)))]
 
 
 class Chain(Event, topic="chains"):

@@ -16,6 +16,7 @@ from eventhub.registry.base import Reference, Schema, SchemaType
 from eventhub.registry.compatibility import parse_schema, problems_between
 from eventhub.registry.compatibility.json_schema import json_problems
 from eventhub.registry.compatibility.parsed import Parsed
+from eventhub.registry.compatibility.problem import Problem
 
 
 def _parsed(schema: Any) -> Parsed:
@@ -261,3 +262,51 @@ def test_names_in_a_circle_come_to_an_end() -> None:
     circle = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}
 
     assert [] == _kinds(circle, _INT)
+
+
+_DAY, _MOMENT = {"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}
+_FORMATS = {"date": frozenset({"date"}), "id": frozenset({"id", "id7"})}
+
+
+@pytest.mark.parametrize(
+    ("reader", "writer", "paths"),
+    [
+        (_DAY, _DAY, []),
+        (_DAY, _MOMENT, ["/format"]),
+        (_DAY, _TEXT, ["/format"]),
+        (_DAY, {"enum": ["2020-01-01"]}, ["/format"]),
+        (_DAY, {"type": "string", "format": ["date"]}, ["/format"]),
+        (_TEXT, _DAY, []),
+        (_MOMENT, _TEXT, []),
+        ({"type": "string", "format": "id"}, {"type": "string", "format": "id7"}, []),
+        ({"type": "integer", "format": "date"}, _INT, []),
+        ({"format": "date"}, _INT, []),
+        ({"anyOf": [_DAY, _TEXT]}, _MOMENT, []),
+        ({"anyOf": [_DAY, {"type": "null"}]}, {"anyOf": [_MOMENT, {"type": "null"}]}, [""]),
+        (_object(a=_DAY), _object(a=_MOMENT), ["/properties/a/format"]),
+        ({"type": "array", "items": _DAY}, {"type": "array", "items": _TEXT}, ["/items/format"]),
+        ({"allOf": [{"format": "date"}, _TEXT]}, _TEXT, ["/format"]),
+    ],
+)
+def test_a_format_that_the_reader_parses_has_to_be_promised(reader: Any, writer: Any, paths: list[str]) -> None:
+    """To a reader that is not known to parse it, such as a registry, a format says nothing."""
+    ours, theirs = _parsed(reader), _parsed(writer)
+
+    assert paths == [problem.path for problem in problems_between(ours, theirs, formats=_FORMATS)]
+    assert () == problems_between(ours, theirs)
+
+
+def test_a_problem_of_formats_has_both_sides() -> None:
+    """The kind, and what each side says."""
+    [problem] = problems_between(_parsed(_DAY), _parsed(_MOMENT), formats=_FORMATS)
+
+    assert (
+        Problem(
+            "FORMAT_NARROWED",
+            "/format",
+            "format date is asked of what is read, format date-time of what was written",
+            "date",
+            "format date-time",
+        )
+        == problem
+    )

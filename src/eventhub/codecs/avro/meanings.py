@@ -11,6 +11,7 @@ from typing import Any
 
 from eventhub.codecs.avro.resolution import counterpart, meaning, source_field
 from eventhub.codecs.avro.types import Array, AvroType, Map, Primitive, Record, Union
+from eventhub.codecs.models import has_validators
 from eventhub.registry.compatibility import Problem
 
 _TAKEN_FOR: Mapping[str, frozenset[str]] = {
@@ -22,9 +23,6 @@ _TAKEN_FOR: Mapping[str, frozenset[str]] = {
 }
 """What pydantic takes a value of each meaning for, whatever the value is; all else it refuses."""
 
-_FREE = frozenset({"function-before", "function-plain", "function-wrap"})
-"""Core schemas with code of the user's, which may take anything for anything."""
-
 
 def meaning_problems(written: AvroType, wanted: AvroType, core_schema: Any) -> Sequence[Problem]:
     """The places where what was written never means what a class wants; none for a class with validators of its own.
@@ -34,18 +32,12 @@ def meaning_problems(written: AvroType, wanted: AvroType, core_schema: Any) -> S
         wanted: The class's type.
         core_schema: The class's, as pydantic made it.
     """
-    if _is_free(core_schema):
+    if has_validators(core_schema):
         return ()
     try:
         return tuple(_Walk().problems(written, wanted, ""))
     except RecursionError:  # a chain of records that no honest writer has; nothing can be read with it either
         return ()
-
-
-def _is_free(core_schema: Any) -> bool:
-    if isinstance(core_schema, Mapping):
-        return core_schema.get("type") in _FREE or any(map(_is_free, core_schema.values()))
-    return isinstance(core_schema, (list, tuple)) and any(map(_is_free, core_schema))
 
 
 class _Walk:

@@ -3,14 +3,14 @@
 What cannot be proved counts as incompatible. Beyond that the rules are those of Confluent's Schema Registry: a property
 that is added to an open content model is incompatible, since old data may hold anything under its name; a property
 that is required with a default may be added; the branches of ``oneOf`` are taken to exclude each other; ``format``
-says nothing.
+says nothing, unless the reader is known to parse it.
 
 Source: Confluent Schema Registry, "JSON Schema compatibility rules", policy STRICT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -41,17 +41,30 @@ _OF: Final[Mapping[str, frozenset[str]]] = {
 """Which keywords say something about values of a type, and nothing about others."""
 
 
-def json_problems(reader: JsonSchema, writer: JsonSchema) -> tuple[Problem, ...]:
-    """What a writer's schema allows and a reader's does not, or not provably; empty if it allows all."""
-    return _Comparison(reader, writer).compare(reader.root, writer.root, "")
+Formats = Mapping[str, frozenset[str]]
+"""The formats of which a reader parses the texts, each with those of which it takes every text."""
+NO_FORMATS: Final[Formats] = {}
+
+
+def json_problems(reader: JsonSchema, writer: JsonSchema, parsed: Formats = NO_FORMATS) -> tuple[Problem, ...]:
+    """What a writer's schema allows and a reader's does not, or not provably; empty if it allows all.
+
+    Args:
+        reader: The reader's schema.
+        writer: The writer's.
+        parsed: The formats that the reader parses; a registry knows of none.
+    """
+    return _Comparison(reader, writer, parsed).compare(reader.root, writer.root, "")
 
 
 class _Comparison:
     """Compares each pair of schemas once; a pair met again inside itself counts as compatible."""
 
-    def __init__(self, reader: JsonSchema, writer: JsonSchema) -> None:
+    def __init__(self, reader: JsonSchema, writer: JsonSchema, parsed: Formats) -> None:
         self._reader = reader
         self._writer = writer
+        self._parsed = parsed
+        self._silent = _ANNOTATIONS - {"format"} if parsed else _ANNOTATIONS
         self._found: dict[tuple[int, int], tuple[Problem, ...]] = {}
         self._work = 0
         self._parts: dict[int, list[Json]] = {}  # taken apart once, so that parts have identities too
@@ -90,7 +103,7 @@ class _Comparison:
 
     def _conjuncts(self, schema: Json) -> list[Json]:
         if id(schema) not in self._parts:
-            self._parts[id(schema)] = _conjuncts(schema)
+            self._parts[id(schema)] = _conjuncts(schema, self._silent)
         return self._parts[id(schema)]
 
     def _single(self, reader: Json, writer: Json, path: str) -> Iterator[Problem]:
@@ -133,6 +146,8 @@ class _Comparison:
             yield from self._properties(reader, writer, path)
         if "array" in types:
             yield from self._items(reader, writer, path)
+        if "string" in types:
+            yield from self._format(reader, writer, path)
         for keyword in reader:
             if keyword not in _HANDLED and _concerns(keyword, types):
                 yield from _keyword(keyword, reader, writer, path)
@@ -171,27 +186,35 @@ class _Comparison:
         if longest is None or longest > max(len(ours), len(theirs)):
             yield from self.compare(open_to, rest, f"{path}/items")
 
+    def _format(self, reader: Json, writer: Json, path: str) -> Iterator[Problem]:
+        """Compare how texts are read with how they are written, where the reader parses them."""
+        read, written = str(reader.get("format")), str(writer.get("format"))
+        if read in self._parsed and written not in self._parsed[read]:
+            found = f"format {written}" if "format" in writer else "nothing"
+            reason = f"format {read} is asked of what is read, {found} of what was written"
+            yield Problem("FORMAT_NARROWED", f"{path}/format", reason, read, found)
+
 
 _HANDLED: Final = frozenset(
     {
         "type", "enum", "const", "properties", "additionalProperties", "patternProperties", "required",
-        "prefixItems", "items", "additionalItems",
+        "prefixItems", "items", "additionalItems", "format",
     }
 )  # fmt: skip
 """Keywords that are compared together with others."""
 
 
-def _conjuncts(schema: Json) -> list[Json]:
+def _conjuncts(schema: Json, silent: Collection[str]) -> list[Json]:
     """The parts of a schema that all have to hold, without what asserts nothing; one part for a plain schema."""
     if schema is True:
         return [{}]
     if schema is False:
         return [{"not": {}}]
-    plain = {key: value for key, value in schema.items() if key not in _ANNOTATIONS | _COMBINED}
+    plain = {key: value for key, value in schema.items() if key not in silent and key not in _COMBINED}
     parts: list[Json] = [plain] if plain else []
     parts += [{key: schema[key]} for key in ("$ref", "anyOf", "oneOf") if key in schema]
     for each in schema.get("allOf", ()):
-        parts += _conjuncts(each)
+        parts += _conjuncts(each, silent)
     if parts == [schema]:
         return [schema]  # the same part again, so that going round in a circle is noticed
     return parts or [{}]

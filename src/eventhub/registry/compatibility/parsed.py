@@ -15,7 +15,7 @@ from eventhub.registry.compatibility.avro_parser import parse as parse_avro
 from eventhub.registry.compatibility.bounds import REFERENCES, REFERENCES_TEXT
 from eventhub.registry.compatibility.canonical import canonical_avro, sorted_json, write_json
 from eventhub.registry.compatibility.json_model import JsonSchema, parse_json_schema
-from eventhub.registry.compatibility.json_schema import json_problems
+from eventhub.registry.compatibility.json_schema import NO_FORMATS, Formats, json_problems
 from eventhub.registry.compatibility.problem import Problem
 from eventhub.registry.compatibility.proto_model import ProtoFile
 from eventhub.registry.compatibility.proto_parser import parse_protobuf
@@ -76,8 +76,13 @@ def _parse(schema: Schema, known: Mapping[Reference, Schema], *, normal: bool) -
     return Parsed(schema.type, schema.text, proto, texts)
 
 
-def problems_between(reader: Parsed, writer: Parsed) -> tuple[Problem, ...]:
+def problems_between(reader: Parsed, writer: Parsed, *, formats: Formats = NO_FORMATS) -> tuple[Problem, ...]:
     """What of a writer's schema a reader's cannot read.
+
+    Args:
+        reader: The reader's schema.
+        writer: The writer's.
+        formats: Of JSON Schemas the formats of texts that the reader parses; a registry knows of none.
 
     Raises:
         InvalidSchema: If the two are too large or too deep to compare.
@@ -92,7 +97,7 @@ def problems_between(reader: Parsed, writer: Parsed) -> tuple[Problem, ...]:
             case AvroSchema() as ours, AvroSchema() as theirs:
                 return avro_problems(ours, theirs)
             case JsonSchema() as ours, JsonSchema() as theirs:
-                return json_problems(ours, theirs)
+                return json_problems(ours, theirs, formats)
             case ProtoFile() as ours, ProtoFile() as theirs:
                 return proto_problems(ours, theirs)
             case _:
