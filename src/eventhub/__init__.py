@@ -16,7 +16,7 @@ from eventhub.errors import (
     SchemaMismatch,
 )
 from eventhub.event import Event, Format, Frame, Stamp, SubjectName, Tombstone
-from eventhub.handler import Context, Handler, Middleware
+from eventhub.handler import BatchContext, Context, Handler, Middleware
 from eventhub.hub import Hub
 from eventhub.retry import Exhausted, Retry
 from eventhub.run import run
@@ -27,6 +27,7 @@ from eventhub.source import SourceContext, produces
 from eventhub.subscription import Ordering, subscribe, subscribe_batch
 
 __all__ = [
+    "BatchContext",
     "BatchFailed",
     "BrokerError",
     "Context",

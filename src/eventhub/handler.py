@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol, runtime_checkable
 
 from typing_extensions import TypeVar
 
@@ -61,11 +61,54 @@ class Context(Generic[State]):
         return read_stamp(self.record, self.event.__event__.name)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchContext(Generic[State]):
+    """All that is known about one call of a batch handler."""
+
+    contexts: Sequence[Context[State]]
+    """The context of each event, in the order of the events; never empty."""
+
+    @property
+    def state(self) -> State:
+        """What the service's lifespan yielded; None without one."""
+        return self.contexts[0].state
+
+    @property
+    def transaction(self) -> Any:  # noqa: ANN401 - of any store
+        """The open transaction, which all events share, or None where no middleware opened one."""
+        return self.contexts[0].transaction
+
+
 Handler = Callable[[Context[Any]], Awaitable[Sequence[Event]]]
 """A function from an event, in its context, to the events that follow from it."""
 
 Middleware = Callable[[Handler], Handler]
 """A function from a handler to a handler."""
+
+
+BatchHandler = Callable[[Sequence[Context[Any]]], Awaitable[None]]
+"""A function of many events, each in its context."""
+
+
+@runtime_checkable
+class BatchMiddleware(Protocol):
+    """A middleware that stands once around the call of a batch handler, instead of around each of its events."""
+
+    def __call__(self, handle: Handler, /) -> Handler:
+        """Stand around a handler of one event."""
+        ...
+
+    def around_batch(self, handle: BatchHandler, /) -> BatchHandler:
+        """Stand around a handler of many events."""
+        ...
+
+
+def compose_batch(handler: BatchHandler, middleware: Sequence[Middleware]) -> BatchHandler:
+    """The handler with that middleware around it that knows batches, the first of it outermost."""
+    for wrap in reversed(middleware):
+        if isinstance(wrap, BatchMiddleware):
+            handler = wrap.around_batch(handler)
+    return handler
 
 
 def compose(handler: Handler, middleware: Sequence[Middleware]) -> Handler:

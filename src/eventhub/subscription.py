@@ -9,15 +9,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from eventhub.errors import DeclarationError, HandlerFault
 from eventhub.event import Event, event_info
-from eventhub.handler import Context
+from eventhub.handler import BatchContext, Context
 from eventhub.retry import Retry
 
 if TYPE_CHECKING:
-    from eventhub.handler import Handler
+    from eventhub.handler import BatchHandler, Handler
 
 Returned = Event | Sequence[Event] | None
 
@@ -100,6 +100,17 @@ class Subscription(Generic[P, R_co, S_contra]):
 
             async def handle(context: Context[Any]) -> Sequence[Event]:
                 return returned_events(await function(context.event))
+
+        return handle
+
+    @property
+    def batch_handler(self) -> BatchHandler:
+        """The function of many events in the one shape that the runtime and middleware know."""
+        function: Any = self.function
+
+        async def handle(contexts: Sequence[Context[Any]]) -> None:
+            more = (BatchContext(contexts),) if self.takes_context else ()
+            await function([context.event for context in contexts], *more)
 
         return handle
 
@@ -248,20 +259,40 @@ class BatchSubscribing(Generic[E_contra]):
         self._retry = retry
         self._ordering = ordering
 
+    @overload
     def __call__(
         self, function: Callable[[Sequence[E_contra]], Coroutine[Any, Any, None]]
-    ) -> Subscription[[Sequence[E_contra]], None, Any]:
+    ) -> Subscription[[Sequence[E_contra]], None, Any]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[[Sequence[E_contra], BatchContext[S]], Coroutine[Any, Any, None]]
+    ) -> Subscription[[Sequence[E_contra], BatchContext[S]], None, S]: ...
+
+    def __call__(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Subscription[..., None, Any]:
         """Turn an async function of many events into a subscription.
 
         Raises:
-            DeclarationError: If the function is not async, takes something else than the events, or returns any.
+            DeclarationError: If the function is not async, takes something else than the events and a
+                ``BatchContext``, or returns any.
         """
         name = getattr(function, "__name__", repr(function))
-        form = f"    async def {name}(orders: Sequence[OrderCreated]) -> None: ..."
-        if not inspect.iscoroutinefunction(function) or _takes_context(function) or _produced(function):
-            msg = f"batch handler {name!r} must be async, take the events and return None:\n{form}"
-            raise DeclarationError(msg)
-        return Subscription(function, (self._event,), (), False, self._retry, self._ordering, None, self._batch)
+        if not inspect.iscoroutinefunction(function) or _produced(function):
+            raise _another_form(name)
+        takes_context = _takes_context(function)
+        if takes_context:
+            annotated = get_type_hints(function).get(list(inspect.signature(function).parameters)[1])
+            if (get_origin(annotated) or annotated) is not BatchContext:
+                raise _another_form(name)
+        return Subscription(function, (self._event,), (), takes_context, self._retry, self._ordering, None, self._batch)
+
+
+def _another_form(name: str) -> DeclarationError:
+    forms = (
+        f"    async def {name}(orders: Sequence[OrderCreated]) -> None: ...\n"
+        f"    async def {name}(orders: Sequence[OrderCreated], context: BatchContext[State]) -> None: ..."
+    )
+    return DeclarationError(f"batch handler {name!r} must be async, take the events and return None:\n{forms}")
 
 
 def subscribe_batch(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from eventhub import Context, DeclarationError, Event, Hub, Retry, Service, subscribe
+from eventhub import (
+    BatchContext,
+    BatchFailed,
+    Context,
+    DeclarationError,
+    Event,
+    Hub,
+    Retry,
+    Service,
+    subscribe,
+    subscribe_batch,
+)
 from eventhub.headers import read_stamp
 from eventhub.middleware.transactional import transactional, transactional_in
 from eventhub.outbox.memory import MemoryStore
-from eventhub.outbox.sqlite import SqliteStore
+from eventhub.outbox.sqlite import SqliteStore, SqliteTransaction
 from eventhub.record import ProducerRecord, Record
 from eventhub.testing.running import RunningHub, running
 
@@ -227,3 +238,126 @@ async def test_a_window_shorter_than_the_retries_is_refused() -> None:
     async with Hub("memory://") as hub:
         with pytest.raises(DeclarationError, match="remembers 2; use window_days=3"):
             await hub.serve(service)
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+class Measured(Event, topic="tx.measured", key="sensor"):
+    """A sensor has measured."""
+
+    sensor: str
+
+
+class CountingStore(SqliteStore):
+    """A store in a file, with one writer, that counts transactions."""
+
+    begun = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqliteTransaction]:
+        """Count."""
+        self.begun += 1
+        async with super().transaction() as transaction:
+            yield transaction
+
+
+@dataclass
+class Station:
+    """A state that offers a store, and notes what its handler was given."""
+
+    store: CountingStore
+    batches: list[list[str]] = field(default_factory=list)
+    fails: Callable[[Sequence[Measured]], None] = lambda _: None
+
+    async def stored(self) -> list[str]:
+        """The sensors whose measurements are stored, sorted."""
+        async with self.store.transaction() as transaction:
+            rows = await transaction.connection.execute_fetchall("SELECT sensor FROM measured ORDER BY sensor")
+        return [row[0] for row in rows]
+
+
+@pytest.fixture
+async def station(tmp_path: Path) -> AsyncIterator[Station]:
+    """A station whose store has a table of the business."""
+    async with CountingStore(tmp_path / "store.sqlite3") as store:
+        async with store.transaction() as transaction:
+            await transaction.connection.execute("CREATE TABLE measured (sensor TEXT)")
+        store.begun = 0
+        yield Station(store)
+
+
+@subscribe_batch(Measured, size=8, wait=10.0, retry=Retry(attempts=1))
+async def store_all(measured: Sequence[Measured], context: BatchContext[Station]) -> None:
+    """Store what was measured, and fail as the test says."""
+    context.state.batches.append(sorted(event.sensor for event in measured))
+    rows = [(event.sensor,) for event in measured]
+    await context.transaction.connection.executemany("INSERT INTO measured VALUES (?)", rows)
+    context.state.fails(measured)
+
+
+def measuring(station: Station) -> Service[Any]:
+    """The service around the handler."""
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[Station]:
+        yield station
+
+    return Service("station", [store_all], lifespan=lifespan, middleware=[transactional])
+
+
+async def publish(hub: RunningHub, sensors: str) -> None:
+    """Publish a measurement a letter, and wait until all are handled."""
+    await hub.hub.publish_many([Measured(sensor=letter) for letter in sensors])
+    await hub.caught_up()
+
+
+async def test_a_batch_is_one_transaction(station: Station) -> None:
+    """Also where one transaction runs at a time: it claims all events, and commits what was done for them together."""
+    async with running(measuring(station)) as hub:
+        await publish(hub, "abcdefgh")
+
+    assert [list("abcdefgh")] == station.batches
+    assert 1 == station.store.begun
+    assert list("abcdefgh") == await station.stored()
+
+
+async def test_events_of_a_batch_that_were_handled_before_are_left_out(station: Station) -> None:
+    """The handler gets those that are new; where none is, it is not called."""
+    async with running(measuring(station)) as hub:
+        await publish(hub, "abcdefgh")
+        known = [
+            ProducerRecord(record.topic, record.key, record.value, record.headers)
+            for record in hub.broker.records("tx.measured")
+        ]
+        await hub.hub.producer.send(known)
+        await hub.caught_up()
+        await hub.hub.producer.send(known[:6])
+        await publish(hub, "xy")
+
+    assert [list("abcdefgh"), list("xy")] == station.batches
+    assert 14 == station.store.counters.duplicates
+    assert list("abcdefghxy") == await station.stored()
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_batch_that_fails_is_undone_and_each_event_handled_in_its_own_transaction(
+    station: Station, named: bool
+) -> None:
+    """Also if the handler says which it was: those before it are not done, since they were undone with it."""
+
+    def fail_at_c(measured: Sequence[Measured]) -> None:
+        places = [place for place, event in enumerate(measured) if event.sensor == "c"]
+        if places:
+            raise BatchFailed(places[0]) if named else ValueError
+
+    station.fails = fail_at_c
+    service = measuring(station)
+    async with running(service) as hub:
+        await publish(hub, "abcdefgh")
+        letters = await hub.dead_letters(Measured, service)
+
+    assert list("abdefgh") == await station.stored()
+    assert 1 + 8 == len(station.batches)
+    assert [b"c"] == [letter.record.key for letter in letters]
+    assert 0 == station.store.counters.duplicates

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub import BatchFailed, Context, DeclarationError, Event, Handler, Limits, Retry, Service, subscribe_batch
+from eventhub import (
+    BatchContext,
+    BatchFailed,
+    Context,
+    DeclarationError,
+    Event,
+    Handler,
+    Limits,
+    Retry,
+    Service,
+    subscribe_batch,
+)
 from eventhub.testing.waiting import until
 from tests.events import OrderCreated
 from tests.runtime.conftest import Shop
@@ -59,6 +70,22 @@ async def test_a_middleware_may_handle_an_event_in_a_task_of_its_own(shop: Shop)
         assert worker is not None
         assert [list(range(8))] == [sorted(batch) for batch in batches]
         await until(lambda: worker.lanes.running == 0)
+
+
+async def test_a_batch_handler_may_ask_for_the_context_of_its_events(shop: Shop) -> None:
+    """It has the state, and the record of each event in the order of the events."""
+    seen: list[tuple[Any, Any, Any]] = []
+
+    @subscribe_batch(shop.order, size=4, wait=10.0)
+    async def store(orders: Sequence[Any], context: BatchContext[None]) -> None:
+        for order, one in zip(orders, context.contexts, strict=True):
+            seen.append((order.customer, one.record.key, context.state))
+
+    async with shop.serving(Service(shop.name("sink"), [store])) as hub:
+        await hub.publish_many(shop.orders("abcd"))
+        await until(lambda: len(seen) == 4)
+
+    assert [(letter, letter.encode(), None) for letter in "abcd"] == sorted(seen)
 
 
 async def test_a_batch_holds_one_event_of_a_key_and_keys_stay_in_order(shop: Shop) -> None:
@@ -227,9 +254,10 @@ async def test_a_handler_may_take_its_list_apart(shop: Shop) -> None:
 async def _takes_two(orders: Sequence[OrderCreated], more: int) -> None: ...
 async def _returns(orders: Sequence[OrderCreated]) -> OrderCreated: ...  # type: ignore[empty-body]
 def _plain(orders: Sequence[OrderCreated]) -> None: ...
+async def _context_of_one(orders: Sequence[OrderCreated], context: Context[Any]) -> None: ...
 
 
-@pytest.mark.parametrize("function", [_takes_two, _returns, _plain])
+@pytest.mark.parametrize("function", [_takes_two, _returns, _plain, _context_of_one])
 def test_another_form_of_a_batch_handler_is_refused_with_the_right_one(function: Any) -> None:
     """The error shows what a batch handler looks like."""
     with pytest.raises(DeclarationError, match=r"orders: Sequence\[OrderCreated\]\) -> None"):

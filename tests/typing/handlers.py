@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eventhub import Context, Tombstone, subscribe
+from eventhub import BatchContext, Context, Tombstone, subscribe, subscribe_batch
 from tests.typing.shop import OrderCancelled, OrderCreated, Shop, StockReserved
 
 
@@ -34,6 +34,24 @@ async def count_order(order: OrderCreated, context: Context[Shop]) -> None:
     """Know the state's type."""
     context.state.name.upper()
     context.state.address  # E: attr-defined / reportAttributeAccessIssue
+
+
+@subscribe_batch(OrderCreated)
+async def store_orders(orders: Sequence[OrderCreated]) -> None:
+    """Take many events."""
+
+
+@subscribe_batch(OrderCreated)
+async def count_orders(orders: Sequence[OrderCreated], context: BatchContext[Shop]) -> None:
+    """Know the state's type."""
+    context.state.name.upper()
+    context.contexts[0].state.name.upper()
+    context.state.address  # E: attr-defined / reportAttributeAccessIssue
+
+
+@subscribe_batch(OrderCreated)  # E: arg-type / reportArgumentType
+async def takes_one_order(order: OrderCreated) -> None:
+    """Take one event."""
 
 
 async def test_the_logic(context: Context[Shop]) -> None:

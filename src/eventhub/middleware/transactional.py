@@ -10,17 +10,18 @@ Put it among the middleware of a service whose state offers a store::
     service = Service("inventory", [reserve_stock], lifespan=inventory, middleware=[transactional])
 
 The handler finds the open transaction under ``context.transaction`` and writes through its
-``connection``. What it returns is stored in the same transaction, and published by the relay.
+``connection``. What it returns is stored in the same transaction, and published by the relay. The
+events of a batch share one transaction, which is that of the handler's ``BatchContext``.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from eventhub.errors import DeclarationError
+from eventhub.errors import BatchFailed, DeclarationError
 from eventhub.outbox.base import HasStore
 from eventhub.outbox.rows import claim_of
 
@@ -28,38 +29,78 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eventhub.event import Event
-    from eventhub.handler import Context, Handler, Middleware
+    from eventhub.handler import BatchHandler, Context, Handler, Middleware
+    from eventhub.outbox.base import Store
 
 log = structlog.get_logger()
 
 
-def transactional(handle: Handler) -> Handler:
-    """Handle each event once, and store what the handler returned in the same transaction."""
-    return _transacted(handle, scope="")
+@dataclass(frozen=True, slots=True)
+class Transactional:
+    """Inbox and outbox in one scope."""
+
+    scope: str = ""
+    """Empty, or the name of a deliberate replay, in which every event counts as new once more."""
+
+    def __call__(self, handle: Handler) -> Handler:
+        """Handle each event once, and store what the handler returned in the same transaction."""
+
+        async def transacted(context: Context[Any]) -> Sequence[Event]:
+            stamp = context.stamp
+            store = _store(context)
+            async with store.transaction() as transaction:
+                if await transaction.claim(claim_of(stamp, context.group, self.scope)):
+                    returned = await handle(replace(context, transaction=transaction))
+                    await transaction.enqueue(context.follow(stamp, returned))
+                else:
+                    _skip(store, context)
+            return ()  # the relay publishes, after the commit
+
+        return transacted
+
+    def around_batch(self, handle: BatchHandler) -> BatchHandler:
+        """Handle the events of a batch that are new, in one transaction; if it fails, each is handled in its own."""
+
+        async def transacted(contexts: Sequence[Context[Any]]) -> None:
+            try:
+                await self._transact(handle, contexts)
+            except BatchFailed as failed:
+                if len(contexts) == 1:
+                    raise
+                raise BatchFailed(-1, "it was undone with the events before the one that failed") from failed
+
+        return transacted
+
+    async def _transact(self, handle: BatchHandler, contexts: Sequence[Context[Any]]) -> None:
+        store = _store(contexts[0])
+        claims = [claim_of(context.stamp, context.group, self.scope) for context in contexts]
+        async with store.transaction() as transaction:
+            # In the same order everywhere, or two that claim the same events would wait for each other.
+            order = sorted(range(len(claims)), key=claims.__getitem__)
+            new = {place for place in order if await transaction.claim(claims[place])}
+            for place, context in enumerate(contexts):
+                if place not in new:
+                    _skip(store, context)
+            if new:
+                await handle([replace(contexts[place], transaction=transaction) for place in sorted(new)])
+
+
+transactional: Middleware = Transactional()
+"""Handle each event once, and store what the handler returned in the same transaction; of a batch, one for all."""
 
 
 def transactional_in(scope: str) -> Middleware:
     """``transactional`` for a deliberate replay: in a scope of its own every event counts as new once more."""
-    return lambda handle: _transacted(handle, scope)
+    return Transactional(scope)
 
 
-def _transacted(handle: Handler, scope: str) -> Handler:
-    async def transacted(context: Context[Any]) -> Sequence[Event]:
-        stamp = context.stamp
-        store = _store(context)
-        async with store.transaction() as transaction:
-            if await transaction.claim(claim_of(stamp, context.group, scope)):
-                returned = await handle(replace(context, transaction=transaction))
-                await transaction.enqueue(context.follow(stamp, returned))
-            else:
-                store.counters.duplicates += 1
-                log.info("eventhub.duplicate_skipped", topic=context.record.topic, group=context.group)
-        return ()  # the relay publishes, after the commit
-
-    return transacted
+def _skip(store: Store[Any], context: Context[Any]) -> None:
+    """Count and log an event that the inbox had."""
+    store.counters.duplicates += 1
+    log.info("eventhub.duplicate_skipped", topic=context.record.topic, group=context.group)
 
 
-def _store(context: Context[Any]) -> Any:  # noqa: ANN401 - of any connection
+def _store(context: Context[Any]) -> Store[Any]:
     if isinstance(context.state, HasStore):
         return context.state.store
     state = type(context.state).__name__

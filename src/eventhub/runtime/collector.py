@@ -8,14 +8,14 @@ batch of several fails as a whole nobody knows whose fault it was, so each is ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Any
 
 from eventhub.errors import BatchFailed
 from eventhub.event import Event
-from eventhub.handler import Context
+from eventhub.handler import BatchHandler, Context
 from eventhub.subscription import Batch
 
 Aside = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
@@ -36,21 +36,21 @@ class _Gathering:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self.events: list[Event] = []
+        self.contexts: list[Context[Any]] = []
         self.followers: list[asyncio.Future[_Told]] = []  # of all events but the leader's
         self.full = asyncio.Event()
         self.begun = asyncio.Event()  # the handler has it
 
-    def add(self, event: Event) -> None:
-        self.events.append(event)
-        if len(self.events) == self._size:
+    def add(self, context: Context[Any]) -> None:
+        self.contexts.append(context)
+        if len(self.contexts) == self._size:
             self.full.set()
 
 
 class Collector:
     """Turns a function of many events into a handler of one."""
 
-    def __init__(self, function: Callable[[Sequence[Event]], Awaitable[object]], batch: Batch, aside: Aside) -> None:
+    def __init__(self, function: BatchHandler, batch: Batch, aside: Aside) -> None:
         """Prepare to collect.
 
         Args:
@@ -67,39 +67,39 @@ class Collector:
         """Return once the event was handled as part of a batch, or alone if it was tried before."""
         verdict: _Told = _Verdict.AGAIN if context.attempt == 1 else _Verdict.ALONE
         while verdict is _Verdict.AGAIN:
-            verdict = await (self._lead(context.event) if self._gathering is None else self._follow(context.event))
+            verdict = await (self._lead(context) if self._gathering is None else self._follow(context))
         if verdict is _Verdict.ALONE:
-            verdict = await self._handle_alone(context.event)
+            verdict = await self._handle_alone(context)
         if isinstance(verdict, BatchFailed):
             raise verdict.__cause__ or verdict
         return ()
 
-    async def _handle_alone(self, event: Event) -> _Told:
+    async def _handle_alone(self, context: Context[Any]) -> _Told:
         try:
-            await self._function([event])
+            await self._function([context])
         except BatchFailed as failed:  # whatever it says, there is but one
             return failed
         return _Verdict.DONE
 
-    async def _follow(self, event: Event) -> _Told:
+    async def _follow(self, context: Context[Any]) -> _Told:
         gathering = self._gathering
         if gathering is None:
             return _Verdict.AGAIN
         verdict: asyncio.Future[_Told] = asyncio.get_running_loop().create_future()
         gathering.followers.append(verdict)
-        gathering.add(event)
+        gathering.add(context)
         if gathering.full.is_set():
             self._gathering = None
         async with self._aside(gathering.begun):
             return await verdict
 
-    async def _lead(self, event: Event) -> _Told:
+    async def _lead(self, context: Context[Any]) -> _Told:
         gathering = self._gathering = _Gathering(self._batch.size)
-        gathering.add(event)
+        gathering.add(context)
         try:
             await self._wait(gathering)
             gathering.begun.set()
-            await self._function(gathering.events)
+            await self._function(gathering.contexts)
         except Exception as error:
             if isinstance(error, BatchFailed) and 0 <= error.index <= len(gathering.followers):
                 return self._tell_from(gathering, error)

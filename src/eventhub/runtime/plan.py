@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from eventhub.event import Event
-from eventhub.handler import Follow, Handler, compose
+from eventhub.handler import BatchMiddleware, Follow, Handler, compose, compose_batch
 from eventhub.retry import Retry
 from eventhub.runtime.collector import Aside, Collector
 from eventhub.runtime.deadlines import Deadlines
@@ -40,16 +40,21 @@ def make_plan(
     publisher: Publisher,
     aside: Aside,
 ) -> Plan:
-    """The plan of a subscription: its deadline around the function, the service's middleware around both."""
-    handle = subscription.handler
+    """The plan of a subscription: its deadline around the function, the service's middleware around both.
+
+    Of a batch handler, middleware that knows batches stands around the call, the rest around each event.
+    """
+    handle, middleware = subscription.handler, service.middleware
     if subscription.batch is not None:
-        handle = Collector(subscription.function, subscription.batch, aside).handle
+        together = compose_batch(subscription.batch_handler, middleware)
+        handle = Collector(together, subscription.batch, aside).handle
+        middleware = tuple(wrap for wrap in middleware if not isinstance(wrap, BatchMiddleware))
     if subscription.timeout is not None:
         handle = deadlines.guard(handle, subscription.timeout, subscription.name)
     simple = not (subscription.takes_context or subscription.timeout or subscription.batch or service.middleware)
     return Plan(
         function=subscription.function if simple else None,
-        handle=compose(handle, service.middleware),
+        handle=compose(handle, middleware),
         name=subscription.name,
         retry=subscription.retry,
         follow=partial(publisher.following, subscription, service.name),
