@@ -182,7 +182,7 @@ def mutant(tables: PostgresStore, kind: type[PostgresBacklog]) -> PostgresStore:
         @asynccontextmanager
         async def backlog(self) -> AsyncIterator[PostgresBacklog]:
             async with super().backlog() as sound:
-                yield kind(self, sound._open(), sound._space)
+                yield kind(self.database, sound._open(), sound._space)
 
     return Mutant(tables.pool)
 

@@ -124,7 +124,7 @@ async def test_neither_a_transaction_nor_a_relay_believes_what_is_not_on_the_dis
     """A log that cannot be synced, since it is closed, fails the transaction, and no relay gets its row."""
     async with SqliteStore(tmp_path / "shop.sqlite3") as store, store.backlog() as backlog:
         await backlog.share()
-        store.durability.close()
+        store.file.durability.close()
         with pytest.raises(StoreError, match="may not be on the disk"):
             async with store.transaction() as transaction:
                 await transaction.enqueue([ProducerRecord("orders", b"k", b"v")])
@@ -142,7 +142,7 @@ async def test_a_delete_of_a_relay_does_not_wait_for_the_disk(tmp_path: Path) ->
             await transaction.enqueue([ProducerRecord("orders", b"k", b"v")])
         await backlog.share()
         [row] = await backlog.read(range(store.buckets), 10)
-        store.durability.close()
+        store.file.durability.close()
         await backlog.delete([row.id])
         status = await store.status()
 

@@ -164,7 +164,7 @@ async def test_a_link_to_the_file_is_the_same_store(store: SqliteStore, path: Pa
 async def test_the_lock_of_a_killed_relay_is_free(store: SqliteStore) -> None:
     """The kernel gives back the lock of a process that was killed with -9."""
     program = (
-        "import sys, time; from pathlib import Path; from eventhub.outbox.sqlite.backlog import RelayLock;"
+        "import sys, time; from pathlib import Path; from eventhub.outbox.sqlite.lock import RelayLock;"
         "lock = RelayLock(Path(sys.argv[1])); print(lock.take(), flush=True); sys.stdin.read()"
     )
     holder = await asyncio.create_subprocess_exec(

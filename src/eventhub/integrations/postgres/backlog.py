@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eventhub.errors import StoreError
 from eventhub.integrations.postgres.connecting import announcing, check_buckets, listening, place_of, session, who
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     import asyncpg
-    from asyncpg.pool import PoolConnectionProxy
     from asyncpg.prepared_stmt import PreparedStatement
 
-    from eventhub.integrations.postgres.store import PostgresStore
+    from eventhub.integrations.postgres.database import Connection, Database
     from eventhub.integrations.postgres.tables import Names
     from eventhub.outbox.base import Lane
 
-    Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
     Prepared = PreparedStatement[asyncpg.Record]
 
 PRESENT = 32_767
@@ -48,30 +46,30 @@ _SETTINGS = """
 
 
 @asynccontextmanager
-async def opened_backlog(store: PostgresStore) -> AsyncIterator[PostgresBacklog]:
+async def opened_backlog(database: Database) -> AsyncIterator[PostgresBacklog]:
     """The connections of one relay: one that owns, reads and deletes, and one that listens and announces.
 
     Raises:
         StoreError: If the database cannot be reached; for good, if the pool is too small or not direct.
     """
-    size = store.pool.get_max_size()
-    if store.relay_dsn is None and size < NEEDED:
+    size = database.pool.get_max_size()
+    if database.relay_dsn is None and size < NEEDED:
         msg = f"a relay needs {NEEDED} connections, but the pool has {size}; give it a larger max_size"
         raise StoreError(msg, retriable=False)
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(session(store))
-        await check_buckets(store, connection)
-        space, channel = await place_of(store, connection)
+        connection = await stack.enter_async_context(session(database))
+        await check_buckets(database, connection)
+        space, channel = await place_of(database, connection)
         with ours():
             await connection.execute("SELECT set_config('application_name', $1, false)", who())
             await connection.execute(_SETTINGS)
-            statements = await prepared(store.names, connection)
-            backlog = PostgresBacklog(store, statements, space)
+            statements = await prepared(database.names, connection)
+            backlog = PostgresBacklog(database, statements, space)
             stack.callback(backlog.close)
             await statements.attend.fetchval(space, PRESENT)
-        side = await stack.enter_async_context(session(store))
+        side = await stack.enter_async_context(session(database))
         await stack.enter_async_context(listening(side, channel, backlog.hear))
-        await stack.enter_async_context(announcing(store, side, channel))
+        await stack.enter_async_context(announcing(database, side, channel))
         yield backlog
 
 
@@ -134,12 +132,12 @@ async def prepared(names: Names, connection: Connection) -> Statements:
 class PostgresBacklog:
     """One relay's connection."""
 
-    def __init__(self, store: PostgresStore, statements: Statements, space: int) -> None:
+    def __init__(self, database: Database, statements: Statements, space: int) -> None:
         """Own nothing yet; ``space`` is the first half of the locks' names."""
-        self._store = store
+        self._database = database
         self._space = space
         self._statements: Statements | None = statements
-        self._listener = store.doorbell.listen()
+        self._listener = database.doorbell.listen()
         self._owned: set[int] = set()
 
     def close(self) -> None:
@@ -155,11 +153,11 @@ class PostgresBacklog:
         """Give back what is above the fair share, take what is free below it."""
         say, space = self._open(), self._space
         with ours():
-            quota = share_of(self._store.buckets, await say.count.fetchval(space & 0xFFFF_FFFF, PRESENT))
+            quota = share_of(self._database.buckets, await say.count.fetchval(space & 0xFFFF_FFFF, PRESENT))
             for bucket in sorted(self._owned)[quota:]:
                 self._owned.discard(bucket)
                 await say.leave.fetchval(space, bucket)
-            free = [bucket for bucket in range(self._store.buckets) if bucket not in self._owned]
+            free = [bucket for bucket in range(self._database.buckets) if bucket not in self._owned]
             random.shuffle(free)  # so that relays do not all try the same ones
             for bucket in free:
                 if len(self._owned) >= quota:
@@ -197,6 +195,8 @@ class PostgresBacklog:
 
     def _open(self) -> Statements:
         if self._statements is None:
-            msg = f"this backlog of {self._store.names.outbox} is closed, and its buckets may belong to another relay"
+            msg = (
+                f"this backlog of {self._database.names.outbox} is closed, and its buckets may belong to another relay"
+            )
             raise StoreError(msg)
         return self._statements

@@ -7,7 +7,7 @@ import os
 import random
 import socket
 from contextlib import asynccontextmanager, closing, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 import structlog
@@ -19,12 +19,8 @@ from eventhub.retry import backoff
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from asyncpg.pool import PoolConnectionProxy
-
-    from eventhub.integrations.postgres.store import PostgresStore
+    from eventhub.integrations.postgres.database import Connection, Database
     from eventhub.outbox.doorbell import Listener
-
-    Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
 
 log = structlog.get_logger()
 
@@ -47,37 +43,37 @@ _SESSION = """
 
 
 @asynccontextmanager
-async def session(store: PostgresStore) -> AsyncIterator[Connection]:
+async def session(database: Database) -> AsyncIterator[Connection]:
     """A connection whose session is ours alone, until the server ends it as idle.
 
     Raises:
         StoreError: If the database cannot be reached; for good, if a pooler is in between or the server is too old.
     """
-    async with _way(store) as connection:
-        await _check(store, connection)
+    async with _way(database) as connection:
+        await _check(database, connection)
         yield connection
 
 
 @asynccontextmanager
-async def _way(store: PostgresStore) -> AsyncIterator[Connection]:
+async def _way(database: Database) -> AsyncIterator[Connection]:
     """A connection of the pool, or one that goes the relay's own way."""
-    if store.relay_dsn is None:
+    if database.relay_dsn is None:
         with ours():
-            pooled = await store.pool.acquire()
+            pooled = await database.pool.acquire()
         try:
             yield pooled
         finally:
-            await given_back(store.pool, pooled)  # and with it locks and settings
+            await given_back(database.pool, pooled)  # and with it locks and settings
     else:
         with ours():
-            connection = await asyncpg.connect(store.relay_dsn)
+            connection = await asyncpg.connect(database.relay_dsn)
         try:
             yield connection
         finally:
             connection.terminate()
 
 
-async def _check(store: PostgresStore, connection: Connection) -> None:
+async def _check(database: Database, connection: Connection) -> None:
     """Refuse what no relay can work through.
 
     A pooler answers the client with a process id of its own making: session locks through it may
@@ -94,7 +90,7 @@ async def _check(store: PostgresStore, connection: Connection) -> None:
                 "give the store a direct way: PostgresStore(pool, relay_dsn=...)"
             )
             raise StoreError(msg, retriable=False)
-        await connection.execute(_SESSION.format(milliseconds=int(store.idle_timeout * 1000)))
+        await connection.execute(_SESSION.format(milliseconds=int(database.idle_timeout * 1000)))
 
 
 class Place(NamedTuple):
@@ -106,27 +102,27 @@ class Place(NamedTuple):
     """Where commits are announced."""
 
 
-async def place_of(store: PostgresStore, connection: Connection) -> Place:
+async def place_of(database: Database, connection: Connection) -> Place:
     """The place of an outbox, by the identity of its table, wherever the search path found that.
 
     Raises:
         StoreError: For good, if the tables are missing.
     """
     with ours():
-        oid: int = await connection.fetchval("SELECT $1::text::regclass::oid::bigint", store.names.outbox)
+        oid: int = await connection.fetchval("SELECT $1::text::regclass::oid::bigint", database.names.outbox)
     return Place(((oid ^ _OURS) & 0xFFFF_FFFF) - 2**31, f"eventhub_outbox_{oid}")
 
 
-async def check_buckets(store: PostgresStore, connection: Connection) -> None:
+async def check_buckets(database: Database, connection: Connection) -> None:
     """Refuse an outbox that splits its rows otherwise.
 
     Raises:
         StoreError: For good, if the tables are missing or were made with another number of buckets.
     """
     with ours():
-        buckets = await connection.fetchval(f"SELECT value FROM {store.names.meta} WHERE name = 'buckets'")
-    if buckets is None or int(buckets) != store.buckets:
-        msg = f"the outbox {store.names.outbox} has {buckets} buckets, not {store.buckets}; say buckets={buckets}"
+        buckets = await connection.fetchval(f"SELECT value FROM {database.names.meta} WHERE name = 'buckets'")
+    if buckets is None or int(buckets) != database.buckets:
+        msg = f"the outbox {database.names.outbox} has {buckets} buckets, not {database.buckets}; say buckets={buckets}"
         raise StoreError(msg, retriable=False)
 
 
@@ -143,7 +139,7 @@ async def listening(connection: Connection, channel: str, hear: Callable[..., No
 
 
 @asynccontextmanager
-async def announced(store: PostgresStore) -> AsyncIterator[None]:
+async def announced(database: Database) -> AsyncIterator[None]:
     """Tell other processes of this one's commits until the block ends, also through a pooler.
 
     A database that goes away takes no part in the block: relays look by themselves meanwhile.
@@ -151,22 +147,22 @@ async def announced(store: PostgresStore) -> AsyncIterator[None]:
     Raises:
         StoreError: If the database cannot be reached at first, or the tables are not as they must be.
     """
-    async with _way(store) as connection:
-        await check_buckets(store, connection)
-    with closing(store.doorbell.listen()) as listener:
-        async with _beside(_announce_for_good(store, listener)):
+    async with _way(database) as connection:
+        await check_buckets(database, connection)
+    with closing(database.doorbell.listen()) as listener:
+        async with _beside(_announce_for_good(database, listener)):
             yield
 
 
-async def _announce_for_good(store: PostgresStore, listener: Listener) -> None:
+async def _announce_for_good(database: Database, listener: Listener) -> None:
     """Announce on one connection after the other."""
     failures = 0
     while True:
         try:
-            async with _way(store) as connection:
-                place = await place_of(store, connection)
+            async with _way(database) as connection:
+                place = await place_of(database, connection)
                 failures = 0
-                await _announce(store, connection, place.channel, listener)
+                await _announce(database, connection, place.channel, listener)
         except StoreError as error:
             failures += 1
             wait = backoff(failures, initial=0.1, limit=5.0, jitter=random.random())  # noqa: S311
@@ -176,13 +172,13 @@ async def _announce_for_good(store: PostgresStore, listener: Listener) -> None:
 
 
 @asynccontextmanager
-async def announcing(store: PostgresStore, connection: Connection, channel: str) -> AsyncIterator[None]:
+async def announcing(database: Database, connection: Connection, channel: str) -> AsyncIterator[None]:
     """Tell other processes of this one's commits until the block ends or the connection is lost.
 
     Never in the business's own transaction: NOTIFY takes a lock of the whole database at commit.
     """
-    with closing(store.doorbell.listen()) as listener:
-        async with _beside(_announce(store, connection, channel, listener)):
+    with closing(database.doorbell.listen()) as listener:
+        async with _beside(_announce(database, connection, channel, listener)):
             yield
 
 
@@ -198,9 +194,9 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         raise failures.exceptions[0] from None
 
 
-async def _announce(store: PostgresStore, connection: Connection, channel: str, listener: Listener) -> None:
+async def _announce(database: Database, connection: Connection, channel: str, listener: Listener) -> None:
     while True:
-        rung = await listener.wait(store.idle_timeout / 3)
+        rung = await listener.wait(database.idle_timeout / 3)
         with ours():
             if rung:
                 await connection.execute("SELECT pg_notify($1, '')", channel)

@@ -13,8 +13,7 @@ from eventhub.integrations.postgres.connecting import place_of, session
 from eventhub.integrations.postgres.failures import ours
 
 if TYPE_CHECKING:
-    from eventhub.integrations.postgres.backlog import Connection
-    from eventhub.integrations.postgres.store import PostgresStore
+    from eventhub.integrations.postgres.database import Connection, Database
 
 log = structlog.get_logger()
 
@@ -25,48 +24,48 @@ _MAINTAINING = PRESENT - 1
 _NOT_NOW = (asyncpg.LockNotAvailableError, asyncpg.InsufficientPrivilegeError, asyncpg.CheckViolationError)
 
 
-async def forget(store: PostgresStore, today: date) -> int:
+async def forget(database: Database, today: date) -> int:
     """Make the partitions of the next days, drop those older than the window, empty the rest of what is old.
 
     What fails for want of a lock or a right is left for the next time, and for the partition of
     all other days, from which old claims are deleted some at a time.
     """
     with ours():
-        async with session(store) as connection:
-            space = (await place_of(store, connection)).space
+        async with session(database) as connection:
+            space = (await place_of(database, connection)).space
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", space, _MAINTAINING):
                 return 0  # another relay is at it
             try:
                 for days in range(_AHEAD + 1):
-                    await _make(store, connection, today + timedelta(days=days))
-                first = today - timedelta(days=store.window_days)
-                await _drop_before(store, connection, first)
-                return await _delete_before(store, connection, first)
+                    await _make(database, connection, today + timedelta(days=days))
+                first = today - timedelta(days=database.window_days)
+                await _drop_before(database, connection, first)
+                return await _delete_before(database, connection, first)
             finally:
                 await connection.execute("SELECT pg_advisory_unlock($1, $2)", space, _MAINTAINING)
 
 
-async def _make(store: PostgresStore, connection: Connection, day: date) -> None:
-    partition = store.names.inbox_of(f"{day:%Y%m%d}")
+async def _make(database: Database, connection: Connection, day: date) -> None:
+    partition = database.names.inbox_of(f"{day:%Y%m%d}")
     if not await connection.fetchval("SELECT to_regclass($1)", partition):
         await _alter(
-            connection, f"CREATE TABLE {partition} PARTITION OF {store.names.inbox} FOR VALUES IN ('{day:%Y-%m-%d}')"
+            connection, f"CREATE TABLE {partition} PARTITION OF {database.names.inbox} FOR VALUES IN ('{day:%Y-%m-%d}')"
         )
 
 
-async def _drop_before(store: PostgresStore, connection: Connection, first: date) -> None:
+async def _drop_before(database: Database, connection: Connection, first: date) -> None:
     partitions = await connection.fetch(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass",
-        store.names.inbox,
+        database.names.inbox,
     )
     for (name,) in partitions:
         day = name.rpartition("_")[2]
         if day.isdigit() and day < f"{first:%Y%m%d}":
-            await _alter(connection, f"DROP TABLE {store.names.inbox_of(day)}")
+            await _alter(connection, f"DROP TABLE {database.names.inbox_of(day)}")
 
 
-async def _delete_before(store: PostgresStore, connection: Connection, first: date) -> int:
-    rest = store.names.inbox_of("other")
+async def _delete_before(database: Database, connection: Connection, first: date) -> int:
+    rest = database.names.inbox_of("other")
     deleted = 0
     while True:
         tag = await connection.execute(

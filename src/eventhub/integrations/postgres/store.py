@@ -12,6 +12,7 @@ import asyncpg
 from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
+from eventhub.integrations.postgres.database import Database
 from eventhub.integrations.postgres.failures import FOREIGN, commit, given_back, ours, outages, require_open, unbroken
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
@@ -24,11 +25,8 @@ from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from asyncpg.pool import PoolConnectionProxy
-
+    from eventhub.integrations.postgres.database import Connection
     from eventhub.record import ProducerRecord
-
-    Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
 
 _DEFERRED = "eventhub.deferred"  # a setting of PostgreSQL that only we know
 
@@ -63,7 +61,6 @@ class PostgresStore:
             relay_dsn: A direct way to the database for the relay, where the pool goes through a
                 pooler such as PgBouncer; None for the pool.
             idle_timeout: Seconds without a sign of life, after which a relay's buckets go to another.
-
             debezium: Whether rows go to the table that Debezium reads, instead of the relay.
 
         Raises:
@@ -77,9 +74,9 @@ class PostgresStore:
         self.doorbell = Doorbell()
         self.window_days = window_days
         self.buckets = buckets
-        self.relay_dsn = relay_dsn
-        self.idle_timeout = idle_timeout
         self.debezium = debezium
+        self.database = Database(pool, self.names, self.doorbell, buckets, window_days, relay_dsn, idle_timeout)
+        """What its relays know of it."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
@@ -111,36 +108,36 @@ class PostgresStore:
     @asynccontextmanager
     async def backlog(self) -> AsyncIterator[PostgresBacklog]:
         """A relay's connections."""
-        async with opened_backlog(self) as backlog:
+        async with opened_backlog(self.database) as backlog:
             yield backlog
 
     @asynccontextmanager
     async def announcing(self) -> AsyncIterator[None]:
         """Tell relays in other processes of this one's commits, on a connection of its own."""
-        async with announced(self):
+        async with announced(self.database):
             yield
 
     async def forget(self, today: date) -> int:
         """Make the partitions of the next days, drop those older than the window."""
-        return await forget(self, today)
+        return await forget(self.database, today)
 
     async def status(self) -> Status:
         """What the outbox holds."""
-        return await status(self)
+        return await status(self.database)
 
     async def dead(self, limit: int = 100) -> Sequence[DeadRow]:
         """The first dead rows."""
-        return await dead(self, limit)
+        return await dead(self.database, limit)
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Put dead rows back in their old places."""
-        number = await retry(self, ids)
+        number = await retry(self.database, ids)
         self.doorbell.ring()
         return number
 
     async def drop(self, ids: Sequence[int]) -> int:
         """Let go of dead rows."""
-        number = await drop(self, ids)
+        number = await drop(self.database, ids)
         self.doorbell.ring()
         return number
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import asynccontextmanager
 from datetime import date
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from eventhub.errors import DeclarationError, StoreError
 from eventhub.outbox.base import Claim, DeadRow, Status, StoreCounters
-from eventhub.outbox.doorbell import Doorbell
 from eventhub.outbox.ending import ended_by_hand
 from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
-from eventhub.outbox.sqlite.backlog import RelayLock, SqliteBacklog
+from eventhub.outbox.sqlite.backlog import SqliteBacklog
 from eventhub.outbox.sqlite.connection import begun, opened, ours
-from eventhub.outbox.sqlite.durability import Durability
-from eventhub.outbox.sqlite.tables import names, sqlite_ddl
+from eventhub.outbox.sqlite.file import File
+from eventhub.outbox.sqlite.lock import RelayLock
+from eventhub.outbox.sqlite.tables import sqlite_ddl
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -51,22 +50,17 @@ class SqliteStore:
         Raises:
             DeclarationError: If the prefix is no plain name.
         """
-        # SQLite follows links too, and names the log after what it finds there.
-        self.path = Path(path).resolve()
+        self.file = File(Path(path), prefix, buckets)
+        """What its relays know of it."""
+        self.path = self.file.path
         """The file, by the one name that all its relays lock."""
+        self.names = self.file.names
+        """The names of its tables."""
         self.counters = StoreCounters()
-        self.doorbell = Doorbell()
+        self.doorbell = self.file.doorbell
         self.window_days = window_days
         self.buckets = buckets
-        self.names = names(prefix)
-        """The names of its tables."""
         self._ddl = sqlite_ddl(prefix=prefix, buckets=buckets)
-        # One connection for all writers of this process, one at a time: waiting for a lock of our own is
-        # fair and quick, waiting in SQLite's busy handler is neither.
-        self.alone = asyncio.Lock()
-        """Held by whoever of this process writes."""
-        self.durability = Durability(self.path)
-        """Tells when what is committed is on the disk."""
         self._writer: aiosqlite.Connection | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,7 +74,7 @@ class SqliteStore:
         try:
             await self._make_tables(self._writer)
             with ours(self.path):
-                self.durability.open()
+                self.file.durability.open()
         except BaseException:
             await self._writer.close()
             raise
@@ -102,7 +96,7 @@ class SqliteStore:
         if self._writer is not None:
             await self._writer.close()
             self._writer = None
-            self.durability.close()
+            self.file.durability.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
@@ -118,11 +112,11 @@ class SqliteStore:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[aiosqlite.Connection]:
-        async with self.alone:
+        async with self.file.alone:
             writer = self._require_open()
             async with begun(writer, self.path):
                 yield writer
-        await self.durability.reached()  # beside the next block, whose commit the same sync may serve
+        await self.file.durability.reached()  # beside the next block, whose commit the same sync may serve
 
     @asynccontextmanager
     async def backlog(self) -> AsyncIterator[SqliteBacklog]:
@@ -130,7 +124,7 @@ class SqliteStore:
 
         Its deletes need not wait for the disk: one that a loss of power undoes has the row published twice.
         """
-        backlog = SqliteBacklog(self, await opened(self.path))
+        backlog = SqliteBacklog(self.file, await opened(self.path))
         try:
             yield backlog
         finally:
@@ -199,7 +193,7 @@ class SqliteStore:
 
     async def _ask(self, query: str, values: Iterable[Any] = ()) -> Iterable[Any]:
         with ours(self.path):
-            async with self.alone:
+            async with self.file.alone:
                 return await self._require_open().execute_fetchall(query, values)
 
     def _require_open(self) -> aiosqlite.Connection:
