@@ -27,7 +27,7 @@ from examples.watch import Watch
 SERVICES: Sequence[Service[Any]] = (order_service, inventory_service, notification_service)
 TOPICS = sorted(
     {event.__event__.topic for service in SERVICES for event in (*service.reads, *service.writes)}
-    | {topic for service in SERVICES for topic in (*service.dead_letter_topics, *service.replay_topics)}
+    | {topic for service in SERVICES for topic in service.own_topics}
 )
 PARTITIONS = 4
 SCHEMA_GRACE = 1.0  # second in which an unknown schema may still turn up; a demo has no time for the default of 60

@@ -57,6 +57,27 @@ def test_a_wait_is_never_shorter_than_declared_and_at_most_a_fifth_longer(attemp
     assert declared <= Retry(waits=waits).wait_before(attempt, jitter) <= declared * 1.2
 
 
+@pytest.mark.parametrize(
+    ("waits", "attempts", "long"),
+    [
+        ((0.1, 0.4, 1.6, 10.0, 60.0, 600.0), None, {10, 60, 600}),
+        ((9.9, 12.3, 12.9, 20.0), None, {13, 20}),
+        ((0.1, 10.0, 60.0), 2, set[int]()),
+        ((30.0,), 10, {30}),
+        ((float("inf"),), None, set[int]()),
+        ((), None, set[int]()),
+    ],
+)
+def test_long_waits_are_those_of_ten_seconds_and_more_that_are_ever_spent(
+    waits: tuple[float, ...], attempts: int | None, long: set[int]
+) -> None:
+    """In whole seconds, never less than declared and no more than a wait may be longer by chance."""
+    policy = Retry(waits=waits, attempts=attempts)
+    before = {policy.long_wait_before(attempt) for attempt in range(2, policy.max_attempts + 1)}
+
+    assert long == policy.long_waits == before - {None}
+
+
 @pytest.mark.parametrize("arguments", [{"attempts": 0}, {"waits": (-1.0,)}, {"waits": (), "attempts": 2}])
 def test_a_policy_that_cannot_be_meant_is_refused(arguments: dict[str, object]) -> None:
     """The error is raised where the policy is written."""

@@ -5,6 +5,7 @@ All decisions are pure: an error and a number of attempts in, a fate out.
 
 from __future__ import annotations
 
+import math
 from asyncio import CancelledError
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,9 @@ from eventhub.errors import (
     InfrastructureError,
     SchemaMismatch,
 )
+
+LONG_WAIT = 10.0
+"""Seconds from which on a record without order waits in a retry topic: a shorter wait is not worth a second copy."""
 
 
 class Fate(Enum):
@@ -55,7 +59,7 @@ class Retry:
 
     The waits are seconds before the second, third ... attempt; their number plus one is the
     number of attempts. Meanwhile the record's key is parked: its later records queue behind it,
-    other keys go on.
+    other keys go on. Where nothing is ordered, a record spends waits of 10 s and more in a retry topic.
     """
 
     on: ErrorTypes = (Exception, CancelledError)
@@ -108,6 +112,20 @@ class Retry:
         """Seconds to wait before an attempt (from 2 on); ``jitter`` in 0..1 adds up to 20 %."""
         wait = self.waits[min(attempt - 2, len(self.waits) - 1)]
         return wait * (1.0 + 0.2 * jitter)
+
+    @property
+    def long_waits(self) -> frozenset[int]:
+        """The long waits before any attempt, in whole seconds; a fraction is rounded up."""
+        return frozenset(map(math.ceil, filter(_is_long, self.waits[: self.max_attempts - 1])))
+
+    def long_wait_before(self, attempt: int) -> int | None:
+        """The whole seconds to wait before an attempt (from 2 on), or None where the wait is not long."""
+        wait = self.waits[min(attempt - 2, len(self.waits) - 1)]
+        return math.ceil(wait) if _is_long(wait) else None
+
+
+def _is_long(wait: float) -> bool:
+    return LONG_WAIT <= wait < math.inf
 
 
 def backoff(failures: int, *, initial: float = 1.0, limit: float = 30.0, jitter: float = 0.0) -> float:

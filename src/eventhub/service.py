@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")  # part of the names of retry and dead-letter topics
+_UNITS = ((3600, "h"), (60, "m"), (1, "s"))  # in retry topics' names, which have the largest that divides the wait
+_WAIT = re.compile(r"(?P<count>[1-9][0-9]{0,8})(?P<unit>[hms])")
 
 Lifespan = Callable[[], AbstractAsyncContextManager[S]]
 """A function whose async context manager yields the service's state."""
@@ -138,10 +141,27 @@ class Service(Generic[S]):
         return tuple(replay_topic(topic, self.name) for topic in self.topics)
 
     @property
+    def retry_topics(self) -> tuple[str, ...]:
+        """The topics in which records without order wait for another attempt, in the order of ``topics``."""
+        return tuple(name for topic in self.topics for name in self._retry_topics(topic))
+
+    def waits(self, topic: str) -> AbstractSet[int]:
+        """The seconds that records of a topic spend in retry topics; none where they have an order to keep."""
+        unordered = (s for s in self.subscriptions if s.ordering is Ordering.NONE)
+        reading = (s for s in unordered if any(event_info(event).topic == topic for event in s.events))
+        return {wait for subscription in reading for wait in subscription.retry.long_waits}
+
+    @property
     def own_topics(self) -> Mapping[str, str]:
         """The topics that the group keeps for itself, each with the topic of events that it stands beside."""
-        beside = (self.dead_letter_topics, self.replay_topics)
-        return {own: topic for topics in beside for own, topic in zip(topics, self.topics, strict=True)}
+        own: dict[str, str] = {}
+        for topic in self.topics:
+            beside = (dead_letter_topic(topic, self.name), replay_topic(topic, self.name), *self._retry_topics(topic))
+            own |= dict.fromkeys(beside, topic)
+        return own
+
+    def _retry_topics(self, topic: str) -> Sequence[str]:
+        return [retry_topic(topic, self.name, wait) for wait in sorted(self.waits(topic))]
 
     def __repr__(self) -> str:
         """The service as it was declared."""
@@ -156,6 +176,21 @@ def dead_letter_topic(topic: str, group: str) -> str:
 def replay_topic(topic: str, group: str) -> str:
     """The topic through which dead letters come back to the group that gave them up, and to no other."""
     return f"{topic}.{group}.retry.replay"
+
+
+def retry_topic(topic: str, group: str, wait: int) -> str:
+    """The topic in which a group's records of another topic wait for so many seconds: ``orders.shop.retry.10m``."""
+    unit, name = next((unit, name) for unit, name in _UNITS if wait % unit == 0)
+    return f"{topic}.{group}.retry.{wait // unit}{name}"
+
+
+def retry_wait(name: str, topic: str, group: str) -> int | None:
+    """For how many seconds records wait in a topic, or None if it is no retry topic of this topic and group."""
+    found = _WAIT.fullmatch(name.removeprefix(f"{topic}.{group}.retry."))
+    if found is None:
+        return None
+    wait = int(found["count"]) * next(unit for unit, name in _UNITS if name == found["unit"])
+    return wait if name == retry_topic(topic, group, wait) else None
 
 
 def _distinct(events: Iterator[type[Event]] | Sequence[type[Event]]) -> tuple[type[Event], ...]:

@@ -51,8 +51,8 @@ class Hurried(SystemClock):
 class StormyShop(Shop):
     """A shop on a broker in memory, behind a network that can fail."""
 
-    def __init__(self, *, session_timeout: float = 10.0) -> None:
+    def __init__(self, network: Network | None = None, *, session_timeout: float = 10.0) -> None:
         """Begin in calm."""
-        self.network = Network()
+        self.network = network or Network()
         self.broker = MemoryBroker(faults=self.network, session_timeout=session_timeout)
         super().__init__(lambda: self.broker)

@@ -1,6 +1,7 @@
 """Where a worker begins in a partition, and what it does when that is not there any more."""
 
 import asyncio
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,11 +18,12 @@ from eventhub.brokers.base import Broker, Consumer, NewTopic, OffsetAndMetadata,
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.kafka.consumer import KafkaConsumer
 from eventhub.brokers.memory import MemoryBroker, Operation
-from eventhub.clock import SystemClock
+from eventhub.clock import ManualClock, SystemClock
 from eventhub.errors import OffsetOutOfRange, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
 from eventhub.runtime.channels import Channel
+from eventhub.runtime.delay import Delay
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap, encode_map
 from eventhub.runtime.offsets import Offsets
@@ -374,6 +376,73 @@ async def test_partitions_that_belong_to_others_already_are_given_up_at_once() -
         await until(lambda: len(seen) == 4)
 
     assert [0, 1] == sorted(seen[:2]) == sorted(seen[2:])
+
+
+class Apart:
+    """A consumer that cannot poll its partition; every part that is not asked for is left out."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Hold these records in batches that only ``read_apart`` reads."""
+        self._records = records
+        self.sought: list[int] = []
+
+    async def poll(self, _: Collection[TopicPartition], **__: object) -> Mapping[TopicPartition, Sequence[Record]]:
+        """Fail."""
+        msg = "a header"
+        raise RecordUnreadable(msg)
+
+    async def read_apart(self, *_: object, **__: object) -> tuple[Sequence[Record], int]:
+        """All records, and one more offset that holds none."""
+        return self._records, self._records[-1].offset + 2
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        """Note where it is read on."""
+        self.sought.append(offset)
+
+
+@pytest.mark.parametrize(
+    ("written", "position", "taken"), [((-11.0, -3.0), 6, 1), ((-11.0, -12.0), 8, 2), ((0.0,), 5, 0)]
+)
+async def test_what_is_read_apart_from_a_retry_topic_waits_like_the_rest(
+    written: Sequence[float], position: int, taken: int
+) -> None:
+    """What is not due is read again when it is, and not passed over."""
+    clock, place = ManualClock(), TopicPartition("retries", 0)
+    records = [Record(*place, 5 + n, clock.now() + at, None, b"") for n, at in enumerate(written)]
+    lanes = Lanes(ignore, concurrency=1, clock=clock)
+    assignment, consumer = Assignment("group", {}, lanes, Options(clock=clock)), Apart(records)
+    assignment.use(cast("Consumer", consumer))
+    owned = assignment.partitions[place] = Partition(place, Ordering.NONE, Offsets(5), 5, origin="orders")
+    owned.delay = Delay(10.0)
+    lanes.start()
+    await assignment.read_apart()
+    await until(lambda: owned.offsets.next == 5 + taken)
+    await lanes.stop()
+
+    assert position == owned.position == consumer.sought[-1]
+    assert [] == [place for place in assignment.askable() if taken < len(records)]
+
+
+class Silent:
+    """A consumer whose broker has not answered for so long."""
+
+    def silence(self, _: TopicPartition) -> float:
+        """The seconds."""
+        return 45.0
+
+
+@pytest.mark.parametrize(("rested_until", "silence"), [(-math.inf, 45.0), (90.0, 10.0), (101.0, 0.0)])
+def test_the_broker_is_not_silent_while_nobody_asks(rested_until: float, silence: float) -> None:
+    """The age of its last answer grows while a partition of a retry topic rests; it counts from then on."""
+    clock, place = ManualClock(), TopicPartition("retries", 0)
+    clock.advance(100.0)
+    assignment = Assignment("group", {}, Lanes(ignore, concurrency=1, clock=clock), Options(clock=clock))
+    assignment.use(cast("Consumer", Silent()))
+    delay = Delay(10.0)
+    delay.until = rested_until
+    assignment.partitions[place] = Partition(place, Ordering.NONE, Offsets(0), 0, delay=delay)
+
+    assert silence == assignment.silence()
 
 
 async def ignore(_: Record, __: Partition) -> None:

@@ -28,8 +28,8 @@ from eventhub.runtime.replay import (
     Settled,
     replay_id,
     replayed,
-    restored,
 )
+from eventhub.runtime.retry_topic import restored
 from eventhub.testing.reading import read_topic
 
 if TYPE_CHECKING:
@@ -535,9 +535,9 @@ def test_a_replayed_record_is_restored_to_what_it_was() -> None:
     read = Record(REPLAYS, 1, 8, 9.5, sent.key, sent.value, sent.headers)
 
     assert original == restored(read, "orders")
-    with pytest.raises(DecodeError, match="no replay of a record of topic 'payments'"):
+    with pytest.raises(DecodeError, match="no record of topic 'payments'"):
         restored(read, "payments")
-    with pytest.raises(DecodeError, match="no replay of a record of topic 'orders'"):
+    with pytest.raises(DecodeError, match="no record of topic 'orders'"):
         restored(original, "orders")
 
 

@@ -317,7 +317,7 @@ async def test_a_stranger_on_the_replay_topic_is_given_up_and_harms_nobody(shop:
 
     [letter] = await shop.letters(shop.order, service)
 
-    assert "no replay of a record" in (letter.error_message or "")
+    assert "no record of topic" in (letter.error_message or "")
     assert [] == seen
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub import Service, produces, subscribe
+from eventhub import Context, Options, Ordering, Retry, Service, produces, subscribe
 from eventhub.testing import running
 from tests.events import OrderCreated
 
@@ -50,6 +50,38 @@ async def test_a_handler_that_never_ends_is_named_rather_than_waited_for() -> No
         with pytest.raises(TimeoutError, match="'inventory' has 1 unfinished"):
             await hub.caught_up()
         hub.hub.hurry()
+
+
+async def test_long_waits_of_what_has_no_order_are_cut_short_too() -> None:
+    """All seven attempts come at once, those in retry topics included."""
+    tries: list[int] = []
+
+    @subscribe(OrderCreated, ordering=Ordering.NONE)
+    async def fail(_: OrderCreated, context: Context[None]) -> None:
+        tries.append(context.attempt)
+        raise OSError
+
+    service = Service("inventory", [fail])
+    async with running(service) as hub:
+        await hub.publish(OrderCreated(order_id="o-1"))
+        [letter] = await hub.dead_letters(OrderCreated, service)
+        aside = hub.hub.health()["inventory"].detail.counted.set_aside
+
+    assert [1, 2, 3, 4, 5, 6, 7] == tries
+    assert (7, 3) == (letter.attempt, aside)
+
+
+async def test_what_waits_in_a_retry_topic_is_named_rather_than_waited_for() -> None:
+    """A test that brings options of its own has the waits that production has."""
+
+    @subscribe(OrderCreated, ordering=Ordering.NONE, retry=Retry(waits=(600.0,)))
+    async def fail(_: OrderCreated) -> None:
+        raise OSError
+
+    async with running(Service("inventory", [fail]), options=Options(poll_timeout=0.01), patience=0.5) as hub:
+        await hub.publish(OrderCreated(order_id="o-1"))
+        with pytest.raises(TimeoutError, match="'inventory' has 1 waiting in retry topics"):
+            await hub.caught_up()
 
 
 async def test_a_source_that_never_pauses_is_named_rather_than_waited_for() -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
 from eventhub.record import TopicPartition
+from eventhub.runtime.delay import Delay
 from eventhub.runtime.hooks import tell
 from eventhub.runtime.offset_map import decode_map
 from eventhub.runtime.offsets import Offsets
@@ -22,7 +23,7 @@ from eventhub.runtime.options import Options, Start
 from eventhub.runtime.partition import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from eventhub.brokers.base import Consumer, OffsetAndMetadata, OffsetRange
@@ -129,10 +130,11 @@ class Assignment:
             position = committed[tp]
             start = start_offset(position, ranges[tp], self._options.start, known_group=known_group)
             done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
-            channel = self._channels[tp.topic]
             restarts = restarts_of(done_before, start, ranges[tp])
-            offsets = Offsets(start, done_before, restarts=restarts)
-            partition = Partition(tp, channel.ordering, offsets, start, committed=position, origin=channel.origin)
+            partition = self._partition(tp, Offsets(start, done_before, restarts=restarts))
+            partition.committed = position
+            if partition.delay is not None and restarts:  # it may hold nothing but what waits, which kills nobody
+                partition.untouched, partition.offsets.restarts = True, restarts - 1
             died_trying = done_before is not None and done_before.trying
             if restarts >= CAREFUL_RESTARTS or died_trying:
                 partition.careful, partition.careful_until = True, start + CAREFUL_RECORDS
@@ -142,30 +144,57 @@ class Assignment:
             self._lanes.adopt(partition)
             consumer.seek(tp, start)
 
+    def _partition(self, tp: TopicPartition, offsets: Offsets) -> Partition:
+        """A partition in our hands, of which nothing was read yet."""
+        channel = self._channels[tp.topic]
+        wait = min(channel.wait, self._options.longest_delay)
+        delay = Delay(wait) if channel.wait else None
+        return Partition(tp, channel.ordering, offsets, offsets.next, origin=channel.origin, delay=delay)
+
     # -- records and positions --------------------------------------------------------------------
 
     def askable(self) -> list[TopicPartition]:
-        """The partitions that may be asked for more: those whose first unfinished record is not too far behind."""
-        span = self._options.max_span
+        """The partitions that may be asked for more: none whose next record is not due, or first is too far behind."""
+        span, now = self._options.max_span, self._options.clock.monotonic()
         return [
             tp
             for tp, partition in self.partitions.items()
             if not partition.draining
             and not partition.crowded
             and not partition.unreadable
+            and not partition.rests(now)
             and (partition.careful or not partition.one_by_one)  # keys get their lanes back once the one is empty
             and partition.position - partition.offsets.committable < span
         ]
 
     def accept(self, polled: Mapping[TopicPartition, Sequence[Record]]) -> list[Batch]:
-        """The polled records with the partitions that they belong to; what is no longer owned is left out."""
+        """The polled records with their partitions; what is no longer owned, or not due yet, is left out."""
         accepted: list[Batch] = []
         for tp, records in polled.items():
             partition = self.partitions.get(tp)
-            if partition is not None and records:
-                partition.position = records[-1].offset + 1
-                accepted.append((partition, records))
+            if partition is not None and records and (due := self._due(partition, records)):
+                accepted.append((partition, due))
         return accepted
+
+    def _due(self, partition: Partition, records: Sequence[Record]) -> Sequence[Record]:
+        """The records that may be handled now; the first that has to wait is where the partition is read on."""
+        clock, due = self._options.clock, records
+        if partition.delay is not None:
+            due = partition.delay.due(records, clock.now(), clock.monotonic())
+        partition.position = records[-1].offset + 1
+        if len(due) < len(records):
+            partition.position = records[len(due)].offset
+            self._speaking().seek(partition.topic_partition, partition.position)
+        return due
+
+    async def announce(self, batches: Collection[Batch]) -> None:
+        """Let a death be counted where records of a retry topic are taken up for the first time."""
+        touched = [partition for partition, _ in batches if partition.untouched]
+        for partition in touched:
+            partition.untouched = False
+            partition.offsets.restarts += 1
+        if touched:
+            await self.commit(touched)
 
     def seek_again(self) -> None:
         """Put the client back to our own positions, after records were thrown away."""
@@ -199,9 +228,12 @@ class Assignment:
         if self.partitions.get(tp) is not partition:  # revoked meanwhile; somebody else reads them
             return
         log.warning("eventhub.records_read_apart", **facts, records=len(records))
-        if batches := self.accept({tp: records}):
+        batches = self.accept({tp: records})
+        if not records or partition.position > records[-1].offset:  # all that was read is taken up, or there is nothing
+            partition.position = following
+        if batches:
+            await self.announce(batches)
             self._lanes.feed(batches)
-        partition.position = following
 
     async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Go on at the first record that the log still holds; a position past its end means another log.
@@ -220,16 +252,32 @@ class Assignment:
             if self.partitions.get(tp) is not partition:  # revoked meanwhile; its position is another's to find
                 continue
             if first < asked:  # what was finished in the last log says nothing about this one
-                again = Partition(tp, partition.ordering, Offsets(first), first, origin=partition.origin)
-                self.partitions[tp] = again
+                again = self.partitions[tp] = self._partition(tp, Offsets(first))
                 self._lanes.adopt(again)
             partition.position = first
             self._speaking().seek(tp, first)
 
     def lag(self) -> int:
         """How many offsets the owned partitions hold beyond the last record fetched, as of the last fetch."""
-        ends = ((partition, self._speaking().end_offset(tp)) for tp, partition in self.partitions.items())
+        now = self._options.clock.monotonic()
+        return self._beyond(partition for partition in self.partitions.values() if not partition.rests(now))
+
+    def waiting(self) -> int:
+        """How many offsets lie in retry topics whose next record is not due, as of the last fetch; none of the lag."""
+        now = self._options.clock.monotonic()
+        return self._beyond(partition for partition in self.partitions.values() if partition.rests(now))
+
+    def _beyond(self, partitions: Iterable[Partition]) -> int:
+        ends = ((partition, self._speaking().end_offset(partition.topic_partition)) for partition in partitions)
         return sum(max(end - partition.position, 0) for partition, end in ends if end is not None)
+
+    def silence(self) -> float:
+        """The longest time in seconds without an answer for a partition that may be asked, since it may be."""
+        now, longest = self._options.clock.monotonic(), 0.0
+        for tp in self.askable():
+            silence, delay = self._speaking().silence(tp) or 0.0, self.partitions[tp].delay
+            longest = max(longest, silence if delay is None else min(silence, now - delay.until))
+        return longest
 
     def withheld(self) -> int:
         """How many offsets of the owned partitions lie behind open transactions, as of the last fetch."""

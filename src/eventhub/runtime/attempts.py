@@ -21,11 +21,11 @@ class Attempts:
     error: BaseException
     """What the latest attempt met."""
 
-    def __init__(self, attempt: int, clock: Clock) -> None:
-        """Start with the number of the attempt that failed first, counted from 1."""
+    def __init__(self, attempt: int, clock: Clock, first_at: float | None = None) -> None:
+        """Start with the attempt in hand, counted from 1, and the time at which the first failed, if it is known."""
         self.attempt = attempt
         """The number of the latest attempt, or of the next one while it is waited for."""
-        self.first_at = clock.now()
+        self.first_at = clock.now() if first_at is None else first_at
         """When the first attempt failed, in seconds since the epoch."""
         self._clock = clock
         self._since = clock.monotonic()

@@ -17,6 +17,8 @@ class Counters:
     """Records without a value."""
     retried: int = 0
     """Attempts after the first."""
+    set_aside: int = 0
+    """Records that wait, or waited, in a retry topic for another attempt."""
     ignored: int = 0
     """Records whose error the retry policy ignores."""
     dead_lettered: int = 0

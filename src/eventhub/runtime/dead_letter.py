@@ -115,12 +115,8 @@ def dead_letter(
             original headers.
     """
     known = read_dead_letter(record) if trusted else None
-    origin = (known.origin if known else None) or Origin(
-        record.topic, record.partition, record.offset, record.timestamp
-    )
-    ours = _failure_headers(reason, origin)
-    if known is not None and known.replay_id is not None:
-        ours |= {names.REPLAY_ID: known.replay_id.encode(), names.REPLAY_COUNT: b"%d" % known.replay_count}
+    origin = first_origin(record, known)
+    ours = trail(reason, origin, known) | _error_headers(reason)
     letters = _ever_smaller(record, topic, ours, origin)
     letter = next(letters)
     while _size_bytes(letter) > max_bytes and (smaller := next(letters, None)) is not None:
@@ -216,23 +212,46 @@ def _field(kind: str, location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) if place == 0 or isinstance(part, int) else "*" for place, part in enumerate(location))
 
 
-def _failure_headers(reason: Reason, origin: Origin) -> dict[str, bytes]:
-    """Our headers in their order, each within its limit."""
-    texts = {
-        names.ORIGIN_TOPIC: origin.topic,
-        names.ORIGIN_PARTITION: str(origin.partition),
-        names.ORIGIN_OFFSET: str(origin.offset),
-        names.ORIGIN_TIMESTAMP: date_text(origin.timestamp),
-        names.ORIGIN_GROUP: reason.group,
-        names.HANDLER: reason.handler,
-        names.ATTEMPT: str(reason.attempt),
-        names.FIRST_FAILURE_AT: date_text(reason.first_failure_at),
-        names.FAILED_AT: date_text(reason.failed_at),
-        names.ERROR_STAGE: reason.stage,
-        names.ERROR_TYPE: error_name(reason.error),
-        names.ERROR_MESSAGE: error_message(reason.error),
-        names.ERROR_STACK: error_stack(reason.error),
-    }
+def first_origin(record: Record, known: DeadLetter | None) -> Origin:
+    """Where a record stood at first: what its trusted headers say, or else where it was read."""
+    told = known.origin if known is not None else None
+    return told or Origin(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def trail(reason: Reason, origin: Origin, known: DeadLetter | None) -> dict[str, bytes]:
+    """The headers that say where a record stood, what was tried since, and which replay it is, if it is one."""
+    ours = _within_limits(
+        {
+            names.ORIGIN_TOPIC: origin.topic,
+            names.ORIGIN_PARTITION: str(origin.partition),
+            names.ORIGIN_OFFSET: str(origin.offset),
+            names.ORIGIN_TIMESTAMP: date_text(origin.timestamp),
+            names.ORIGIN_GROUP: reason.group,
+            names.HANDLER: reason.handler,
+            names.ATTEMPT: str(reason.attempt),
+            names.FIRST_FAILURE_AT: date_text(reason.first_failure_at),
+            names.FAILED_AT: date_text(reason.failed_at),
+        }
+    )
+    if known is not None and known.replay_id is not None:
+        ours |= {names.REPLAY_ID: known.replay_id.encode(), names.REPLAY_COUNT: b"%d" % known.replay_count}
+    return ours
+
+
+def _error_headers(reason: Reason) -> dict[str, bytes]:
+    """The headers that say why a record was given up."""
+    return _within_limits(
+        {
+            names.ERROR_STAGE: reason.stage,
+            names.ERROR_TYPE: error_name(reason.error),
+            names.ERROR_MESSAGE: error_message(reason.error),
+            names.ERROR_STACK: error_stack(reason.error),
+        }
+    )
+
+
+def _within_limits(texts: Mapping[str, str | None]) -> dict[str, bytes]:
+    """Headers in their order, each within its limit."""
     limits = {names.ERROR_MESSAGE: _MESSAGE_BYTES, names.ERROR_STACK: _STACK_BYTES}
     return {name: _cut(text, limits.get(name, _TEXT_BYTES)) for name, text in texts.items() if text is not None}
 

@@ -48,6 +48,8 @@ class Snapshot:
     """Partitions that stand still, since the client cannot take one of their records apart."""
     lag: int = 0
     """Records that the owned partitions hold beyond the last one fetched, as of the last fetch."""
+    waiting: int = 0
+    """Records in retry topics whose next attempt is not due yet, as of the last fetch; no part of the lag."""
     withheld: int = 0
     """Of these, offsets that may not be read yet, since a transaction in front of them is open."""
     uncommitted: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Options:
     """How long handlers may go on after the service was told to stop."""
     schema_grace: float = 60.0
     """How long an unknown schema id may be on its way to the registry's replica before it is poison."""
+    longest_delay: float = math.inf
+    """How long a record in a retry topic is waited for at most; a test cuts it short."""
     max_parked_keys: int = 1000
     """Keys that wait for a later attempt before the partitions are no longer asked."""
     max_parked_records: int = 10_000

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from eventhub.record import Record, TopicPartition
+    from eventhub.runtime.delay import Delay
     from eventhub.runtime.offsets import Offsets
-
 
 CROWDED = METADATA_LIMIT * 3 // 4  # characters of metadata above which a partition gets no new records
 ALONE = "alone"  # the one lane of a careful partition; no record's key, which is bytes or nothing
@@ -44,7 +44,11 @@ class Partition:
     committed: OffsetAndMetadata | None = None
     """What this worker committed last."""
     origin: str | None = None
-    """The topic whose dead letters come back through this one, or None for a topic of events."""
+    """The topic whose records come back through this one, or None for a topic of events."""
+    delay: Delay | None = None
+    """When its records are due, or None where they are due at once."""
+    untouched: bool = False
+    """Whether nothing of a retry topic has been due yet, so that a death is none of its records' doing."""
     careful: bool = False
     """Whether records are tried one by one, each marked before, since processes keep dying here."""
     careful_until: int = 0
@@ -65,6 +69,10 @@ class Partition:
     def one_by_one(self) -> bool:
         """Whether all records share a lane: while it is careful, and until what queued there is done."""
         return self.careful or ALONE in self.lanes
+
+    def rests(self, now: float) -> bool:
+        """Whether its next record is not due at this monotonic time."""
+        return self.delay is not None and now < self.delay.until
 
     def lane_key(self, record: Record) -> Hashable:
         """The key of a record's lane; ``burst.items`` says the same for many."""

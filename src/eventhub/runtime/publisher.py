@@ -78,11 +78,24 @@ class Publisher:
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, RecordMetadata)]
 
-    async def deliver(self, records: Sequence[ProducerRecord], rest: Rest, jitter: Callable[[], float]) -> None:
+    async def deliver(
+        self,
+        records: Sequence[ProducerRecord],
+        rest: Rest,
+        jitter: Callable[[], float],
+        *,
+        final: tuple[type[BrokerError], ...] = (PublishRefused,),
+    ) -> None:
         """Write records until the broker has all of them, resting between failures; ids stay the same.
 
+        Args:
+            records: What to write.
+            rest: Waits for some seconds.
+            jitter: A number in 0..1.
+            final: Failures after which it is not tried again.
+
         Raises:
-            PublishRefused: If the broker will never take one of them.
+            BrokerError: A failure of these: ``PublishRefused`` if the broker will never take one of the records.
         """
         failures = 0
         while records:
@@ -91,7 +104,7 @@ class Publisher:
             if not failed:
                 return
             for outcome in failed:
-                if isinstance(outcome, PublishRefused):
+                if isinstance(outcome, final):
                     raise outcome
             records = [
                 sent for sent, outcome in zip(records, outcomes, strict=True) if isinstance(outcome, BrokerError)

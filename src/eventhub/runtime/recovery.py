@@ -10,12 +10,13 @@ import structlog
 
 from eventhub.brokers.base import RECORD_BYTES
 from eventhub.codecs.serde import SchemaUnresolved
-from eventhub.errors import EventHubError, HandlerFault, PublishRefused
+from eventhub.errors import AuthorizationFailed, EventHubError, HandlerFault, PublishRefused
 from eventhub.retry import Exhausted, Fate, Retry, backoff
 from eventhub.runtime.attempts import Attempts
-from eventhub.runtime.dead_letter import dead_letter
+from eventhub.runtime.dead_letter import dead_letter, first_origin, read_dead_letter
 from eventhub.runtime.hooks import tell
-from eventhub.service import dead_letter_topic
+from eventhub.runtime.retry_topic import set_aside
+from eventhub.service import dead_letter_topic, retry_topic
 from eventhub.subscription import Ordering
 
 if TYPE_CHECKING:
@@ -64,6 +65,19 @@ class Recovery:
         self._trials = trials
         self._counters = counters
 
+    def resumed(self, record: Record, partition: Partition) -> Attempts:
+        """What is known of earlier attempts at a record of a retry topic, the next of which is due."""
+        self._counters.retried += 1
+        return self._known(record, partition)
+
+    def _known(self, record: Record, partition: Partition) -> Attempts:
+        """What is known of the attempts at a record, made here or before it was set aside; the next is in hand."""
+        made = partition.offsets.attempts(record.offset)
+        if partition.delay is None:
+            return Attempts(made + 1, self._options.clock)
+        told = read_dead_letter(record)
+        return Attempts(max(made, told.attempt or 0) + 1, self._options.clock, told.first_failure_at)
+
     async def recover(
         self, record: Record, partition: Partition, plan: Plan | None, error: BaseException, attempts: Attempts | None
     ) -> Attempts | None:
@@ -103,7 +117,7 @@ class Recovery:
         if (end := _end(error, partition)) is not None:
             self._gate.left()
             raise end
-        attempts = attempts or Attempts(partition.offsets.attempts(record.offset) + 1, self._options.clock)
+        attempts = attempts or self._known(record, partition)
         cause = await self._resolve(record) if isinstance(error, SchemaUnresolved) else error
         if cause is None:
             return attempts
@@ -114,19 +128,37 @@ class Recovery:
                 self._counters.ignored += 1
                 return None
             case Fate.FATAL | Fate.EXHAUSTED as fate:
-                if fate is Fate.EXHAUSTED and retry.exhausted is Exhausted.HALT_KEY:
-                    await self._halt(record, attempts)
-                await self._give_up(record, partition, plan, attempts)
+                await self._give_up(record, partition, plan, attempts, fate)
                 return None
             case Fate.PAUSE:
                 wait = attempts.pause(self._options.random())
             case Fate.RETRY:
+                if plan is not None and await self._set_aside(record, partition, plan, attempts):
+                    return None
                 partition.offsets.failed(record.offset, attempts.attempt)
                 wait = attempts.retry(retry, self._options.random())
         log.info("eventhub.record_retried", **self._facts(record, attempts), wait=round(wait, 3))
         await self._rest(wait)
         self._counters.retried += 1
         return attempts
+
+    async def _set_aside(self, record: Record, partition: Partition, plan: Plan, attempts: Attempts) -> bool:
+        """Put the record into the retry topic of its next wait; False if it has to wait in its lane."""
+        wait = plan.retry.long_wait_before(attempts.attempt + 1)
+        if wait is None or partition.ordering is not Ordering.NONE:
+            return False
+        topic = retry_topic(partition.topic, self._group, wait)
+        reason = attempts.reason(self._group, plan.name)
+        copy = set_aside(record, reason, topic=topic, trusted=partition.origin is not None)
+        final = (PublishRefused, AuthorizationFailed)  # rather than wait for the right, wait in the lane
+        try:
+            await self._wiring.publisher.deliver([copy], self._rest, self._options.random, final=final)
+        except final as refused:
+            log.warning("eventhub.set_aside_refused", **self._facts(record, attempts), to=topic, reason=str(refused))
+            return False
+        self._counters.set_aside += 1
+        log.info("eventhub.record_set_aside", **self._facts(record, attempts), to=topic)
+        return True
 
     def _fate(self, held_up: Hashable, attempts: Attempts, retry: Retry) -> Fate:
         """What becomes of the record, once the breaker has heard of it: in an outage nothing is given up."""
@@ -150,8 +182,12 @@ class Recovery:
         log.error("eventhub.key_halted", **self._facts(record, attempts))
         await self._rest(math.inf)
 
-    async def _give_up(self, record: Record, partition: Partition, plan: Plan | None, attempts: Attempts) -> None:
+    async def _give_up(
+        self, record: Record, partition: Partition, plan: Plan | None, attempts: Attempts, fate: Fate
+    ) -> None:
         """Put the record into its dead-letter topic; never returns before the broker has it."""
+        if fate is Fate.EXHAUSTED and plan is not None and plan.retry.exhausted is Exhausted.HALT_KEY:
+            await self._halt(record, attempts)
         topic = dead_letter_topic(partition.topic, self._group)
         letter = dead_letter(
             record,
@@ -196,8 +232,9 @@ def _held_up(record: Record, partition: Partition) -> Hashable:
     match partition.ordering:
         case Ordering.KEY if record.key is not None:
             return record.key
-        case Ordering.NONE:
-            return partition.topic_partition, record.offset
+        case Ordering.NONE:  # the same record, also where it waited between two attempts
+            origin = first_origin(record, read_dead_letter(record) if partition.origin is not None else None)
+            return origin.topic, origin.partition, origin.offset
         case _:
             return partition.topic_partition
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from eventhub import headers as names
 from eventhub.clock import Clock, SystemClock
-from eventhub.errors import BrokerError, DeclarationError, DecodeError, PublishRefused
+from eventhub.errors import BrokerError, DeclarationError, PublishRefused
 from eventhub.headers import without_control
 from eventhub.record import ProducerRecord, Record
 from eventhub.runtime.dead_letter import DeadLetter, read_dead_letter
@@ -264,28 +264,6 @@ def replayed(letter: DeadLetter, destination: TopicInfo) -> ProducerRecord:
         value=record.value,
         headers=(*without_control(record.headers), *origin, *ours),
         partition=record.partition if record.partition < destination.partitions else None,
-    )
-
-
-def restored(record: Record, topic: str) -> Record:
-    """The record as it once stood on its topic, from one that was replayed to its group.
-
-    Whoever handles it keeps the record itself
-    as well: its offset is the one to commit, and its headers go into another dead letter.
-
-    Raises:
-        DecodeError: If it does not say where on that topic it stood.
-    """
-    origin = read_dead_letter(record).origin
-    if origin is None or origin.topic != topic:
-        msg = f"no replay of a record of topic {topic!r}: its headers do not say where on that topic it stood"
-        raise DecodeError(msg, record=record)
-    return record._replace(
-        topic=origin.topic,
-        partition=origin.partition,
-        offset=origin.offset,
-        timestamp=record.timestamp if origin.timestamp is None else origin.timestamp,
-        headers=without_control(record.headers),
     )
 
 

@@ -42,7 +42,7 @@ class Supervisor:
         self.companions: Sequence[Companion] = ()
         """What runs beside them."""
         self._stopping = asyncio.Event()
-        self.topics = tuple(channels(service))
+        self.topics = tuple(channels(service, wiring.record_bytes))
         """What it reads: topics of events, and those of what it has set aside itself."""
         self._examination = Examination(service.name, self.topics, wiring.broker, wiring.options)
 

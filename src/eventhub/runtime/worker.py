@@ -35,7 +35,7 @@ from eventhub.runtime.hooks import tell
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.plan import Plan, make_plan
 from eventhub.runtime.recovery import Recovery
-from eventhub.runtime.replay import restored
+from eventhub.runtime.retry_topic import restored
 from eventhub.runtime.trials import Trials
 from eventhub.runtime.watchdog import Signs, diagnosis, report_stuck
 from eventhub.subscription import returned_events
@@ -79,7 +79,7 @@ class Worker:
             stubborn: Lanes of workers before, whose keys wait until their handlers have ended.
         """
         self._group = service.name
-        self._channels = channels(service)
+        self._channels = channels(service, wiring.record_bytes)
         self._state = state
         self._wiring = wiring
         self._options = wiring.options
@@ -123,7 +123,7 @@ class Worker:
         self.lanes.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                regularly = (self._commit_regularly(), self._enforce_deadlines(), self._watch(consumer))
+                regularly = (self._commit_regularly(), self._enforce_deadlines(), self._watch())
                 beside = [tasks.create_task(task) for task in regularly]
                 await self._poll(consumer)
                 for task in beside:
@@ -172,6 +172,7 @@ class Worker:
             if self.assignment.epoch != epoch:  # fetched for an assignment that is gone
                 self.assignment.seek_again()
             elif batches := self.assignment.accept(polled):
+                await self.assignment.announce(batches)
                 self.lanes.feed(batches)
 
     async def _fetch(self, consumer: Consumer, room: int) -> Polled:
@@ -252,7 +253,7 @@ class Worker:
         our own cancellation and the interpreter's exits.
         """
         plan: Plan | None = None
-        attempts: Attempts | None = None
+        attempts = self._recovery.resumed(record, partition) if partition.delay is not None else None
         while True:
             try:
                 original = record if partition.origin is None else restored(record, partition.origin)
@@ -315,12 +316,12 @@ class Worker:
             await asyncio.sleep(DEADLINE_TICK)
             self._deadlines.enforce()
 
-    async def _watch(self, consumer: Consumer) -> None:
+    async def _watch(self) -> None:
         """Look at the signs every second, and end the worker when its client is dead without saying so."""
         warned: set[Lane] = set()
         while True:
             await asyncio.sleep(WATCH_TICK)
-            found = diagnosis(self._signs(consumer), self._options.patience)
+            found = diagnosis(self._signs(), self._options.patience)
             if found is not None:
                 raise BrokerError(found)
             now = self._clock.monotonic()
@@ -329,15 +330,14 @@ class Worker:
                 report_stuck(lane, self._group, now)
             warned = stuck
 
-    def _signs(self, consumer: Consumer) -> Signs:
+    def _signs(self) -> Signs:
         now = self._clock.monotonic()
         asking_for = now - self._asking_since if self._asking_since is not None else 0.0
-        silences = (consumer.silence(tp) or 0.0 for tp in self.assignment.askable())
         unjoined_since = self.assignment.unjoined_since
         return Signs(
             heartbeat_age=now - self.heartbeat,
             unjoined_for=now - unjoined_since if unjoined_since is not None else 0.0,
-            silence=min(max(silences, default=0.0), asking_for),
+            silence=min(self.assignment.silence(), asking_for),
             commits_failed=self.assignment.commits_failed,
         )
 
@@ -359,6 +359,7 @@ class Worker:
             head_age=max((now - lane.since for lane in lanes.lanes), default=0.0),
             unreadable=sum(partition.unreadable for partition in partitions),
             lag=self.assignment.lag(),
+            waiting=self.assignment.waiting(),
             withheld=self.assignment.withheld(),
             uncommitted=sum(p.offsets.next - p.committed.offset for p in partitions if p.committed is not None),
             breaker=self.gate.state,

@@ -30,6 +30,9 @@ class _Hurried(SystemClock):
         await asyncio.sleep(min(seconds, 0.001) if seconds != float("inf") else seconds)
 
 
+_HURRIED = Options(clock=_Hurried(), schema_grace=0.0, longest_delay=0.0, poll_timeout=0.05)
+
+
 class RunningHub:
     """A hub whose services run, and what they have published so far."""
 
@@ -115,6 +118,8 @@ class RunningHub:
             ]
             if worker is not None and worker.lanes.in_flight:
                 busy.append(f"{name!r} has {worker.lanes.in_flight} unfinished")
+            elif worker is not None and (waiting := worker.assignment.waiting()):
+                busy.append(f"{name!r} has {waiting} waiting in retry topics")
             elif supervisor.service.subscriptions and (worker is None or not worker.idle):
                 busy.append(f"{name!r} has not joined its group")
         return ", ".join(busy)
@@ -159,7 +164,7 @@ async def running(
         DeclarationError: If the services contradict each other.
         Exception: What the block raises, or what a service failed with, when the test ends.
     """
-    options = options if options is not None else Options(clock=_Hurried(), schema_grace=0.0, poll_timeout=0.05)
+    options = options if options is not None else _HURRIED
     broker = MemoryBroker()
     hub = Hub(broker, registry="embedded", provision=True, auto_register=True, options=options)
     try:
