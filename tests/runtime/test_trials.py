@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 import pytest
 from anyio.lowlevel import checkpoint
 
 from eventhub import Exhausted, Hub, Limits, Options, Ordering, Retry, Service, subscribe
-from eventhub.record import RecordMetadata
+from eventhub.brokers.base import NewTopic, OffsetAndMetadata
+from eventhub.record import RecordMetadata, TopicPartition
+from eventhub.runtime.assignment import CAREFUL_RESTARTS
 from eventhub.runtime.breaker import BreakerOptions
-from eventhub.runtime.offset_map import decode_map
+from eventhub.runtime.offset_map import OffsetMap, decode_map, encode_map
 from eventhub.runtime.worker import Worker
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
@@ -30,6 +33,24 @@ async def marks(hub: Hub, service: Service[Any]) -> int:
     stored = (await hub.broker.admin.committed(service.name)).values()
     maps = [decode_map(position.metadata, position.offset) for position in stored]
     return sum(found is not None and found.trying for found in maps)
+
+
+async def commit_as_if_died(hub: Hub, service: Service[Any], place: TopicPartition, known: OffsetMap) -> None:
+    """Leave behind what a process that died had committed of a partition."""
+    assigned = asyncio.Event()
+
+    class Owner:
+        async def on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
+            assert place in partitions
+            assigned.set()
+
+        async def on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None: ...
+
+    consumer = hub.broker.consumer(service.name, service.topics, Owner())
+    await consumer.start()
+    await assigned.wait()
+    await consumer.commit({place: OffsetAndMetadata(known.base, encode_map(known) or "")})
+    await consumer.stop()
 
 
 def partitions(places: Collection[RecordMetadata]) -> set[int]:
@@ -76,6 +97,30 @@ async def test_one_record_of_all_careful_partitions_is_handled_at_a_time(shop: S
 
     assert 1 < len(partitions(places))
     assert [(1, 1)] * 6 == [(len(together), marked) for together, marked in seen]
+
+
+async def test_where_processes_die_in_one_partition_the_records_of_all_are_tried(shop: Shop) -> None:
+    """Whatever ran beside a trial might be what ends the process, and the record on trial be accused of it."""
+    running, together, marked = set[int](), list[int](), list[int]()
+
+    @subscribe(shop.order)
+    async def listen(order: Any) -> None:
+        running.add(order.number)
+        together.append(len(running))
+        marked.append(await marks(hub, service))
+        running.remove(order.number)
+
+    service = Service(shop.name("listener"), [listen])
+    async with shop.hub() as hub:
+        await hub.broker.admin.create_topics([NewTopic(topic, 3) for topic in service.topics])
+        places = await hub.publish_many(shop.orders("abcdef"))
+        place = TopicPartition(places[0].topic, places[0].partition)
+        await commit_as_if_died(hub, service, place, OffsetMap(0, 0, restarts=CAREFUL_RESTARTS - 1))
+    async with shop.serving(service) as hub:
+        await until(lambda: hub.supervisors[0].counters.handled == 6)
+
+    assert 1 < len(partitions(places))
+    assert ([1] * 6, [1] * 6) == (together, marked)
 
 
 async def test_a_record_that_rests_is_not_accused_of_what_ends_the_process_meanwhile(shop: Shop) -> None:

@@ -126,23 +126,32 @@ class Assignment:
         committed = await consumer.committed([*partitions, *first])
         ranges = await consumer.offsets(partitions)
         known_group = any(position is not None for position in committed.values())
-        for tp in partitions:
-            position = committed[tp]
-            start = start_offset(position, ranges[tp], self._options.start, known_group=known_group)
-            done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
-            restarts = restarts_of(done_before, start, ranges[tp])
-            partition = self._partition(tp, Offsets(start, done_before, restarts=restarts))
-            partition.committed = position
-            if partition.delay is not None and restarts:  # it may hold nothing but what waits, which kills nobody
-                partition.untouched, partition.offsets.restarts = True, restarts - 1
-            died_trying = done_before is not None and done_before.trying
-            if restarts >= CAREFUL_RESTARTS or died_trying:
-                partition.careful, partition.careful_until = True, start + CAREFUL_RECORDS
-                partition.killer = start if died_trying else None
-                log.error("eventhub.partition_careful", **_place(tp), group=self._group, restarts=restarts)
-            self.partitions[tp] = partition
+        taken = [self._found(tp, committed[tp], ranges[tp], known_group=known_group) for tp in partitions]
+        if any(partition.careful for partition in taken):  # a death must accuse nobody who was tried beside its cause
+            for partition in taken:
+                partition.careful, partition.careful_until = True, partition.position + CAREFUL_RECORDS
+        for partition in taken:
+            self.partitions[partition.topic_partition] = partition
             self._lanes.adopt(partition)
-            consumer.seek(tp, start)
+            consumer.seek(partition.topic_partition, partition.position)
+
+    def _found(
+        self, tp: TopicPartition, position: OffsetAndMetadata | None, held: OffsetRange, *, known_group: bool
+    ) -> Partition:
+        """A partition as the group left it; careful if processes kept dying in it."""
+        start = start_offset(position, held, self._options.start, known_group=known_group)
+        done_before = decode_map(position.metadata, start) if position is not None and position.metadata else None
+        restarts = restarts_of(done_before, start, held)
+        partition = self._partition(tp, Offsets(start, done_before, restarts=restarts))
+        partition.committed = position
+        if partition.delay is not None and restarts:  # it may hold nothing but what waits, which kills nobody
+            partition.untouched, partition.offsets.restarts = True, restarts - 1
+        died_trying = done_before is not None and done_before.trying
+        if restarts >= CAREFUL_RESTARTS or died_trying:
+            partition.careful = True
+            partition.killer = start if died_trying else None
+            log.error("eventhub.partition_careful", **_place(tp), group=self._group, restarts=restarts)
+        return partition
 
     def _partition(self, tp: TopicPartition, offsets: Offsets) -> Partition:
         """A partition in our hands, of which nothing was read yet."""

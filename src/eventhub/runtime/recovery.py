@@ -230,6 +230,8 @@ class Recovery:
 def _held_up(record: Record, partition: Partition) -> Hashable:
     """What the record holds up if it is poison: its key, its partition, or nothing but itself."""
     match partition.ordering:
+        case _ if partition.one_by_one:
+            return partition.topic_partition
         case Ordering.KEY if record.key is not None:
             return record.key
         case Ordering.NONE:  # the same record, also where it waited between two attempts
