@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+from eventhub.brokers.base import OffsetAndMetadata, OffsetRange
 from eventhub.record import ProducerRecord, Record, TopicPartition
 from eventhub.runtime import assignment, supervisor, worker
 from eventhub.runtime.assignment import Assignment
@@ -23,8 +24,9 @@ from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap
 from eventhub.runtime.offsets import Offsets
 from eventhub.runtime.options import Options
-from eventhub.runtime.partition import Lane
+from eventhub.runtime.partition import Lane, Partition
 from eventhub.runtime.recovery import Recovery
+from eventhub.runtime.trials import Trials
 from eventhub.runtime.wiring import Wiring
 from eventhub.runtime.worker import Worker
 from eventhub.service import Service
@@ -143,6 +145,36 @@ class ForgetsTheStubborn(Worker):
         super().__init__(service, state, wiring, counters)
 
 
+class MarksNobody(Trials):
+    """Tries records one by one, but does not say which one."""
+
+    async def begin(self, record: Record, partition: Partition) -> None:
+        """Begin, and take the mark away before the commit."""
+        unmarked = replace(partition, offsets=Offsets(0))
+        await super().begin(record, unmarked)
+        partition.careful = unmarked.careful
+
+
+class AccusesTheFirst(Assignment):
+    """Takes the first unfinished record for the one that processes die of."""
+
+    def _found(
+        self, tp: TopicPartition, position: OffsetAndMetadata | None, held: OffsetRange, *, known_group: bool
+    ) -> Partition:
+        partition = super()._found(tp, position, held, known_group=known_group)
+        partition.killer = partition.position if partition.careful else None
+        return partition
+
+
+class TriesPartitionsBesideOthers(Assignment):
+    """Lets records run unmarked while one of another partition is tried."""
+
+    async def _take_over(self, partitions: Sequence[TopicPartition]) -> None:
+        await super()._take_over(partitions)
+        for partition in self.partitions.values():
+            partition.careful = partition.careful and partition.offsets.restarts >= assignment.CAREFUL_RESTARTS
+
+
 Swap = tuple[ModuleType, str, type]
 
 MUTANTS: Mapping[str, Collection[Swap]] = {
@@ -154,6 +186,9 @@ MUTANTS: Mapping[str, Collection[Swap]] = {
     "retry-reorders": [(worker, "Lanes", ReordersRetries), (assignment, "Offsets", FinishesTwice)],
     "forget-parked": [(worker, "Lanes", ForgetsTheParked), (assignment, "Offsets", FinishesTwice)],
     "forget-stubborn": [(supervisor, "Worker", ForgetsTheStubborn)],
+    "mark-nobody": [(worker, "Trials", MarksNobody)],
+    "accuse-the-first": [(worker, "Assignment", AccusesTheFirst)],
+    "try-beside-others": [(worker, "Assignment", TriesPartitionsBesideOthers)],
 }
 """What each mutant puts in the place of what."""
 

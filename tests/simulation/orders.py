@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -103,7 +104,7 @@ class Till:
 class Shop:
     """Handles the orders of one history, whichever process asks it to."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, laws: Laws, draw: Random) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, laws: Laws, draw: Random, dies: Callable[[Process], None]) -> None:
         """Begin without orders.
 
         Args:
@@ -111,11 +112,13 @@ class Shop:
             ledger: How it goes with each order.
             laws: Who is told what handlers do.
             draw: Where chance comes from.
+            dies: Called when a process dies of what it handles.
         """
         self._plan = plan
         self._ledger = ledger
         self._laws = laws
         self._draw = draw
+        self._dies = dies
         self._failures: Counter[int] = Counter()
         self._storms: Counter[int] = Counter()
         self.storm = False
@@ -155,7 +158,9 @@ class Shop:
             self._storms[plan.number] += 1
             msg = "storm"
             raise OSError(msg)
-        if plan.manner in _FAILURES:
+        if plan.manner is Manner.KILLER:
+            await self._kill(plan.seconds, attempt.process)
+        elif plan.manner in _FAILURES:
             await self._fail(plan, attempt.process, _FAILURES[plan.manner])
         else:
             await self._take_time(plan, attempt)
@@ -185,6 +190,13 @@ class Shop:
             case manner:
                 if manner in NEVER_CALLED:
                     self._laws.break_(f"order {plan.number}, which is {manner}, has reached a handler")
+
+    async def _kill(self, seconds: float, process: Process) -> None:
+        """Let the process die, with and without a suspension before."""
+        if self._draw.random() < 0.5:
+            await process.sleep(seconds)
+        self._dies(process)
+        await asyncio.Event().wait()  # nothing of a dead process goes on
 
     def _has_failed_enough(self, plan: OrderPlan) -> bool:
         self._failures[plan.number] += 1

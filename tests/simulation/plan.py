@@ -1,6 +1,7 @@
 """What happens in one history, drawn from its seed before anything runs."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from random import Random
 
@@ -58,9 +59,11 @@ class Manner(StrEnum):
     """Poison: no schema explains its bytes."""
     UNKNOWN = "unknown"
     """Poison: nobody knows its schema's id."""
+    KILLER = "killer"
+    """Poison: whoever handles it dies."""
 
 
-POISON = frozenset({Manner.FAILS, Manner.FATAL, Manner.FAULTY, Manner.GARBAGE, Manner.UNKNOWN})
+POISON = frozenset({Manner.FAILS, Manner.FATAL, Manner.FAULTY, Manner.GARBAGE, Manner.UNKNOWN, Manner.KILLER})
 NEVER_CALLED = frozenset({Manner.TOMBSTONE, Manner.GARBAGE, Manner.UNKNOWN})
 """Manners of records that reach no handler."""
 
@@ -136,6 +139,8 @@ class DeedKind(StrEnum):
 
 CALM = (DeedKind.START, DeedKind.STOP, DeedKind.STOP, DeedKind.HURRY)
 """Deeds after which nothing may be handled twice."""
+DEADLY = (*CALM, DeedKind.CANCEL, DeedKind.BREAK, DeedKind.UNREGISTERED, DeedKind.STORM)
+"""Deeds after which no partition is lost without being given up: where a record may kill, that is a death."""
 ROUGH = (*CALM, *(kind for kind in DeedKind if kind not in CALM), DeedKind.KILL, DeedKind.LOSSES, DeedKind.FENCE)
 
 
@@ -160,6 +165,8 @@ class Plan:
     seed: int
     calm: bool
     """Whether no connection fails and no process dies: then nothing is handled twice."""
+    deadly: bool
+    """Whether processes die of what they handle, and of nothing else."""
     partitions: int
     members: int
     """Processes at the beginning."""
@@ -188,31 +195,34 @@ def draw_plan(seed: int) -> Plan:
     """The plan of a seed."""
     draw = Random(seed)
     calm = draw.random() < 0.3
+    deadly = not calm and draw.random() < 0.2
     partitions = draw.randint(1, 4)
     ordering = draw.choice((*[Ordering.KEY] * 5, Ordering.PARTITION, Ordering.NONE))
     return Plan(
         seed=seed,
         calm=calm,
+        deadly=deadly,
         partitions=partitions,
         members=draw.randint(1, 3),
         ordering=ordering,
         timeout=draw.choice((None, 6.0)),
         in_context=draw.random() < 0.5,
         limits=Limits(concurrency=draw.choice((1, 2, 3, 8)), max_in_flight=draw.choice((8, 20, 100))),
-        options=_draw_options(draw, crowded=draw.random() < 0.3 or ordering is Ordering.PARTITION),
+        options=_draw_options(draw, crowded=draw.random() < 0.3 or ordering is Ordering.PARTITION, deadly=deadly),
         latency=draw.choice((0.0, 0.01, 0.1)),
         cost=draw.choice((0.0, 0.0, 0.001)),
-        orders=_draw_orders(draw),
-        deeds=_draw_deeds(draw, calm=calm),
+        orders=_with_killers(draw, _draw_orders(draw)) if deadly else _draw_orders(draw),
+        deeds=_draw_deeds(draw, CALM if calm else DEADLY if deadly else ROUGH),
     )
 
 
-def _draw_options(draw: Random, *, crowded: bool) -> Options:
+def _draw_options(draw: Random, *, crowded: bool, deadly: bool) -> Options:
     """Every wait is shortened alike, so that a history tells in a minute what a service meets in many.
 
-    Little room for what waits and a breaker do not go together, nor do lanes as long as a partition and a breaker:
-    once poison has taken all of it, no record that could close the breaker comes in.
+    Little room for what waits and a breaker do not go together, nor do lanes as long as a partition and a breaker, as
+    those of careful partitions are: once poison has taken all of it, no record that could close the breaker comes in.
     """
+    breaks = not crowded and not deadly
     return Options(
         commit_interval=draw.choice((0.2, 0.5, 1.0)),
         commit_timeout=1.0,
@@ -225,8 +235,8 @@ def _draw_options(draw: Random, *, crowded: bool) -> Options:
         max_parked_records=draw.choice((5, 20)) if crowded else 10_000,
         max_span=draw.choice((5, 30)) if crowded else 10_000,
         breaker=BreakerOptions(
-            failures=1000 if crowded else draw.choice((4, 10)),
-            outcomes=1000 if crowded else 20,
+            failures=draw.choice((4, 10)) if breaks else 1000,
+            outcomes=20 if breaks else 1000,
             probe_wait=1.0,
             probe_wait_limit=8.0,
         ),
@@ -274,7 +284,15 @@ def _draw_order(draw: Random, number: int, at: float, customer: str | None) -> O
     )
 
 
-def _draw_deeds(draw: Random, *, calm: bool) -> tuple[Deed, ...]:
+def _with_killers(draw: Random, orders: tuple[OrderPlan, ...]) -> tuple[OrderPlan, ...]:
+    """The orders, of which one or two kill whoever handles them."""
+    killers = draw.sample(range(len(orders)), draw.choice((1, 1, 2)))
+    return tuple(
+        replace(order, manner=Manner.KILLER, seconds=0.1) if order.number in killers else order for order in orders
+    )
+
+
+def _draw_deeds(draw: Random, kinds: Sequence[DeedKind]) -> tuple[Deed, ...]:
     at = 0.0
     deeds: list[Deed] = []
     for _ in range(draw.randint(2, 8)):
@@ -282,7 +300,7 @@ def _draw_deeds(draw: Random, *, calm: bool) -> tuple[Deed, ...]:
         deeds.append(
             Deed(
                 at=at,
-                kind=draw.choice(CALM if calm else ROUGH),
+                kind=draw.choice(kinds),
                 seconds=draw.uniform(0.2, 5.0),
                 whom=draw.random(),
                 silent=draw.random() < 0.3,

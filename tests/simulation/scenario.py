@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -31,6 +32,8 @@ LOOK = 0.2
 """Seconds between two looks at whether all is handled."""
 LATE_ORDERS = 10
 """Looks from one late order to the next."""
+RESTART = 0.5
+"""Seconds after which an orchestrator replaces a process that died."""
 IDLE = 3.0
 """Seconds for which a last process has to find nothing to do."""
 
@@ -70,11 +73,12 @@ class Simulation:
         self._producer = self._broker.producer()
         self._registry = Registry()
         self._till = Till(self._registry)
-        self._shop = Shop(plan, self._ledger, self._laws, draw)
+        self._shop = Shop(plan, self._ledger, self._laws, draw, self._die)
         self._options = replace(plan.options, clock=self._clock, random=draw.random)
         self._accounts = Accounts(plan, self._ledger, self._laws, self._broker)
         self._processes: list[Process] = []
         self._tasks = asyncio.TaskGroup()
+        self._context = copy_context()  # no process's
 
     async def run(self) -> Outcome:
         """Let it all happen, until it is over or a law is broken."""
@@ -221,6 +225,18 @@ class Simulation:
     def _hub(self, process: Process) -> Hub:
         broker = WatchedBroker(self._broker, process, self._laws)
         return Hub(broker, registry=self._registry, auto_register=True, provision=True, options=self._options)
+
+    def _die(self, process: Process) -> None:
+        """Let a process die of what it handles."""
+        self._history.note(process.name, "dies")
+        process.dead = process.leaving = True
+        self._tasks.create_task(self._replace(process), context=self._context)
+
+    async def _replace(self, process: Process) -> None:
+        """Start another in the place of one that died, as an orchestrator does."""
+        await process.kill()
+        await asyncio.sleep(RESTART)
+        self._start()
 
     def _alive(self) -> list[Process]:
         return [process for process in self._processes if not process.leaving]

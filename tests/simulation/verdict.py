@@ -85,6 +85,9 @@ def _faults(accounts: Accounts) -> Iterator[str]:
         order = accounts.ledger.order_at(place)
         if order.manner not in POISON:
             yield f"order {order.number} ({order.manner}) is no poison, but has a dead letter"
+        stages = {str(letter.stage) for letter in letters[place]}
+        if stages != {"crash"} if order.manner is Manner.KILLER else "crash" in stages:
+            yield f"order {order.number} ({order.manner}) was given up at {sorted(stages)}"
         if order.manner is Manner.FAILS and any(letter.attempt != ATTEMPTS for letter in letters[place]):
             yield f"order {order.number} was given up after {letters[place][0].attempt} attempts, not {ATTEMPTS}"
         if accounts.plan.calm and len(letters[place]) > 1:
