@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -108,13 +108,19 @@ LEAVES = (
 )
 
 
-def random_kind(random: Random, depth: int = 3) -> Kind:
+SHAPES = ("list", "set", "dict", "union", "model")
+"""What may be made of other kinds."""
+
+
+def random_kind(
+    random: Random, depth: int = 3, leaves: Sequence[Kind] = LEAVES, shapes: Sequence[str] = SHAPES
+) -> Kind:
     """A leaf, or a list, set, dict, union or model of other kinds."""
     if depth == 0 or random.random() < 0.5:
-        return random.choice(LEAVES)
-    inner = random_kind(random, depth - 1)
+        return random.choice(leaves)
+    inner = random_kind(random, depth - 1, leaves, shapes)
     annotation: Any = inner.annotation
-    shape = random.choice(("list", "set", "dict", "union", "model"))
+    shape = random.choice(shapes)
     if shape == "list":
         return Kind(list[annotation], lambda random: entries(random, inner), "array")
     if shape == "set" and inner.is_hashable:
@@ -123,7 +129,7 @@ def random_kind(random: Random, depth: int = 3) -> Kind:
         return Kind(
             dict[str, annotation], lambda random: {text(random): each for each in entries(random, inner)}, "map"
         )
-    others = [inner, *(random_kind(random, depth - 1) for _ in range(random.randrange(4)))]
+    others = [inner, *(random_kind(random, depth - 1, leaves, shapes) for _ in range(random.randrange(4)))]
     return union_of(others) if shape == "union" else model_of(random, others)
 
 
@@ -173,6 +179,7 @@ def model_of(random: Random, kinds: list[Kind], base: type[BaseModel] = Anything
     return Kind(made, lambda random: made(**{field: kind.value(random) for field, kind in fields.items()}), name)
 
 
-def random_event_class(random: Random) -> Kind:
+def random_event_class(random: Random, leaves: Sequence[Kind] = LEAVES, shapes: Sequence[str] = SHAPES) -> Kind:
     """An event class of one to ten fields."""
-    return model_of(random, [random_kind(random) for _ in range(random.randrange(1, 11))], AnyEvent, topic="events")
+    kinds = [random_kind(random, 3, leaves, shapes) for _ in range(random.randrange(1, 11))]
+    return model_of(random, kinds, AnyEvent, topic="events")

@@ -12,9 +12,8 @@ Names on the wire are the fields' names, or their aliases where the class says `
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaW
 
 from eventhub.codecs.base import Decode, Encode
 from eventhub.codecs.json_formats import PARSED
+from eventhub.codecs.json_values import lost_types, value_check
 from eventhub.codecs.models import Refused, event_name, has_validators, mismatch, refusing
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
@@ -56,8 +56,7 @@ class JsonSchemaCodec:
             round_trip=True,  # without computed fields
             warnings="error",
         )
-        to_python = event.__pydantic_serializer__.to_python
-        loses_numbers = _holds_floats(event) and event.model_config.get("ser_json_inf_nan", "null") == "null"
+        check = value_check(event.__pydantic_core_schema__)
 
         def encode(value: Event) -> bytes:
             if event.model_fields.keys() > value.__dict__.keys():
@@ -66,14 +65,15 @@ class JsonSchemaCodec:
                 raise SchemaMismatch(msg)
             try:
                 written = to_json(value)
-                if loses_numbers and b"null" in written and not _is_finite(to_python(value)):
-                    msg = f"{event.__name__}: a float is infinite or no number, which JSON cannot say"
-                    raise SchemaMismatch(msg)
-                return prefix + written
             except (ValueError, AttributeError, RecursionError) as error:
                 odd = ", ".join(_ODD_FIELD.findall(str(error))) or "not said"  # the text itself holds values
                 msg = f"{event.__name__}: a value is none that its field takes, or nests too deeply; fields: {odd}"
                 raise SchemaMismatch(msg) from error
+            lost = check(value, written)
+            if lost is not None:
+                msg = f"{event.__name__}: {lost}"
+                raise SchemaMismatch(msg)
+            return prefix + written
 
         return encode
 
@@ -120,23 +120,6 @@ class JsonSchemaCodec:
         return problems(reader, schema, formats={} if has_validators(event.__pydantic_core_schema__) else PARSED)
 
 
-def _holds_floats(event: type[Event]) -> bool:
-    """Whether a value may hold floats, which pydantic writes as null where they are infinite or no number."""
-    core_schema = str(event.__pydantic_core_schema__)
-    return any(f"'type': '{kind}'" in core_schema for kind in ("float", "any"))
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether all floats in a value are numbers."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Collection):
-        return True
-    return all(map(_is_finite, value))
-
-
 def _not_json(error: BaseException | None) -> str | None:
     """What makes a text no JSON, or None if it is some."""
     if not isinstance(error, ValidationError) or error.error_count() != 1:
@@ -161,11 +144,9 @@ def _derived(event: type[Event], *, is_closed: bool) -> dict[str, Any]:
     except PydanticInvalidForJsonSchema as error:
         msg = f"{event.__name__}: a field has no place in a JSON Schema: {error.message}"
         raise DeclarationError(msg) from error
-    hidden = next(_hidden(event.__pydantic_core_schema__, event.__name__), None)
-    if hidden is not None:
-        msg = f"{hidden}: pydantic writes a secret to JSON as asterisks; say what is written, as in "
-        msg += "Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, when_used='json')]"
-        raise DeclarationError(msg)
+    lost = next(lost_types(event.__pydantic_core_schema__, event.__name__), None)
+    if lost is not None:
+        raise DeclarationError(lost)
     lean = _lean(made, is_closed=is_closed)
     if '"format":"binary"' in _text(lean):
         msg = (
@@ -174,26 +155,6 @@ def _derived(event: type[Event], *, is_closed: bool) -> dict[str, Any]:
         )
         raise DeclarationError(msg)
     return {"$schema": _DIALECT, "title": name, **lean}
-
-
-def _hidden(core_schema: Any, place: str) -> Iterator[str]:
-    """The fields of which pydantic writes only that they are secret."""
-    if isinstance(core_schema, (list, tuple)):
-        for entry in core_schema:
-            yield from _hidden(entry, place)
-    if not isinstance(core_schema, Mapping):
-        return
-    serialization = core_schema.get("serialization")
-    function = serialization.get("function") if isinstance(serialization, Mapping) else None
-    if function is not None:  # whatever is within is not asked how it is written
-        if getattr(function, "__name__", "").startswith("_serialize_secret"):  # pydantic.types
-            yield place
-        return
-    if core_schema.get("type") == "model":
-        place = core_schema["cls"].__name__
-    for key, entry in core_schema.items():
-        is_field = isinstance(entry, Mapping) and entry.get("type") == "model-field"
-        yield from _hidden(entry, f"{place}.{key}" if is_field else place)
 
 
 def _lean(schema: Any, *, is_closed: bool) -> Any:

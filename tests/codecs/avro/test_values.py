@@ -95,6 +95,13 @@ def test_a_value_is_what_its_type_holds(kind: str, logical: str | None, value: A
         ("long", "time-micros", time(1, tzinfo=timezone.utc), "time has a time zone"),  # noqa: UP017 - any zone
         ("long", "timedelta-micros", 1, "int is no timedelta"),
         ("long", "timestamp-nanos", datetime(9999, 1, 1, tzinfo=UTC), "needs more than 64 bits"),
+        (
+            "long",
+            "timestamp-micros",
+            datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+            "outside the years 1 to",
+        ),
+        ("long", "timestamp-millis", datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), "outside the years"),
         ("fixed", "uuid", "x", "str is no UUID"),
         ("float", None, 3.5e38, "float needs more than 32 bits"),
     ],

@@ -85,6 +85,7 @@ def moment(value: Any) -> bytes:
     except (TypeError, AttributeError):
         number = zigzag(write_timestamp(value))  # says what is wrong
     if number not in _EIGHT_BYTES:
+        write_timestamp(value)  # refuses what no year has
         return _varint(number if number >= 0 else ~number)
     return bytes(
         (

@@ -37,6 +37,8 @@ INT = (-(1 << 31), (1 << 31) - 1)
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = datetime.min.replace(tzinfo=UTC) - _EPOCH
+_LAST = datetime.max.replace(tzinfo=UTC) - _EPOCH
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local-timestamp counts from a moment without a zone
 _EPOCH_DAY = 719163  # date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
@@ -197,7 +199,11 @@ def write_timestamp(value: object, *, unit: timedelta = _MICROSECOND) -> int:
     if value.tzinfo is None or value.utcoffset() is None:
         msg = "datetime has no time zone; make it aware, or declare the field NaiveDatetime"
         raise Misfit(msg)
-    return (value - _EPOCH) // unit
+    since = value - _EPOCH
+    if not _FIRST <= since <= _LAST:
+        msg = "datetime is outside the years 1 to 9999 in UTC"
+        raise Misfit(msg)
+    return since // unit
 
 
 def write_local_timestamp(value: object, *, unit: timedelta = _MICROSECOND) -> int:
