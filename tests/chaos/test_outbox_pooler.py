@@ -82,8 +82,8 @@ async def test_writers_and_claims_go_through_a_pooler(tables: PostgresStore, poo
         await tables.pool.execute("INSERT INTO business VALUES ('version', '0')")
 
         async def handle(number: int) -> bool:
-            async with store.transaction() as transaction:
-                if not await transaction.claim(events[number % 20]):
+            async with store.claiming(events[number % 20]) as transaction:
+                if transaction is None:
                     return False
                 version = await transaction.connection.fetchval(
                     f"UPDATE {store.names.schema}.business SET value = value::int + 1 RETURNING value"  # noqa: S608 - ours

@@ -93,6 +93,12 @@ class SqlAlchemyStore:
                 await transaction.require_open()
                 session.info[_OURS] = False
 
+    @asynccontextmanager
+    async def claiming(self, claim: Claim) -> AsyncIterator[SqlAlchemyTransaction | None]:
+        """A transaction that begins with a claim."""
+        async with self.transaction() as transaction:
+            yield transaction if await transaction.claim(claim) else None
+
     def join(self, session: AsyncSession) -> SqlAlchemyTransaction:
         """What writes into the transaction of a session that somebody else commits, a web framework for instance."""
         return SqlAlchemyTransaction(self, session)

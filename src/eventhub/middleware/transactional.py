@@ -48,12 +48,12 @@ class Transactional:
         async def transacted(context: Context[Any]) -> Sequence[Event]:
             stamp = context.stamp
             store = _store(context)
-            async with store.transaction() as transaction:
-                if await transaction.claim(claim_of(stamp, context.group, self.scope)):
+            async with store.claiming(claim_of(stamp, context.group, self.scope)) as transaction:
+                if transaction is None:
+                    _skip(store, context)
+                else:
                     returned = await handle(replace(context, transaction=transaction))
                     await transaction.enqueue(context.follow(stamp, returned))
-                else:
-                    _skip(store, context)
             return ()  # the relay publishes, after the commit
 
         return transacted

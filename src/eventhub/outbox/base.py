@@ -230,6 +230,15 @@ class Store(Protocol[C_co]):
         """
         ...
 
+    def claiming(self, claim: Claim) -> AbstractAsyncContextManager[Transaction[C_co] | None]:
+        """A transaction that begins with a claim, or None if the event is not new to the group.
+
+        Raises:
+            HandlerFault: If the block ended the transaction by itself.
+            StoreError: If the database failed; whether the transaction was committed may then be unknown.
+        """
+        ...
+
     def backlog(self) -> AbstractAsyncContextManager[Backlog]:
         """A relay's connection, for as long as the block lasts.
 

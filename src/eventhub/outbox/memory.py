@@ -60,6 +60,12 @@ class MemoryStore:
             self.doorbell.ring()
 
     @asynccontextmanager
+    async def claiming(self, claim: Claim) -> AsyncIterator[MemoryTransaction | None]:
+        """A transaction that begins with a claim."""
+        async with self.transaction() as transaction:
+            yield transaction if await transaction.claim(claim) else None
+
+    @asynccontextmanager
     async def backlog(self) -> AsyncIterator[MemoryBacklog]:
         """One relay's view."""
         backlog = MemoryBacklog(self)

@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from asyncpg.transaction import TransactionState
 
 from eventhub.errors import StoreError
 from eventhub.outbox.ending import ended_by_hand
@@ -85,24 +84,6 @@ def require_open(connection: Any) -> None:  # noqa: ANN401
 def _is_ended(connection: Any) -> bool:  # noqa: ANN401
     """Whether the server's last word was that no transaction is open; with a lost connection it had none."""
     return not _lost(connection) and not connection.is_in_transaction()
-
-
-async def commit(begun: Any) -> None:  # noqa: ANN401 - asyncpg's Transaction, of which more is used than its types tell
-    """End a transaction, and look at what became of it: the COMMIT of one that has failed is a rollback, and no error.
-
-    The client throws the server's answer away, and to ask again would cost a round trip a transaction; so
-    this does what its own ``commit`` does, and keeps the answer.
-
-    Raises:
-        InFailedSQLTransactionError: If a statement of the block had failed, and nobody heard of it.
-    """
-    connection, begun._state = begun._connection, TransactionState.FAILED  # noqa: SLF001 - what its commit does
-    connection._top_xact = None  # noqa: SLF001
-    answer = await connection.execute("COMMIT;")
-    begun._state = TransactionState.COMMITTED  # noqa: SLF001
-    if answer != "COMMIT":
-        msg = "a statement of this block had failed, so the database has undone all of it; let such errors out"
-        raise asyncpg.InFailedSQLTransactionError(msg)
 
 
 async def given_back(pool: asyncpg.Pool[Any], connection: PoolConnectionProxy[Any]) -> None:

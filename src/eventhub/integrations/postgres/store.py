@@ -13,10 +13,11 @@ from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
 from eventhub.integrations.postgres.database import Database
-from eventhub.integrations.postgres.failures import FOREIGN, commit, given_back, ours, outages, require_open, unbroken
+from eventhub.integrations.postgres.failures import FOREIGN, given_back, ours, outages, require_open, unbroken
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
 from eventhub.integrations.postgres.tables import Names
+from eventhub.integrations.postgres.transacting import begin, begin_claiming, commit
 from eventhub.outbox.base import Claim, DeadRow, Status, StoreCounters
 from eventhub.outbox.doorbell import Doorbell
 from eventhub.outbox.names import quoted
@@ -24,6 +25,9 @@ from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.transaction import Transaction
 
     from eventhub.integrations.postgres.database import Connection
     from eventhub.record import ProducerRecord
@@ -81,26 +85,45 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """Commit what the block does."""
+        async with self._given() as connection:
+            with ours():
+                begun = await begin(connection)
+            async with self._ended(PostgresTransaction(self, connection), begun) as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def claiming(self, claim: Claim) -> AsyncIterator[PostgresTransaction | None]:
+        """A transaction that begins with a claim, in one round trip."""
+        async with self._given() as connection:
+            with ours():
+                begun, new = await begin_claiming(connection, self.names.inbox, claim)
+            async with self._ended(PostgresTransaction(self, connection), begun) as transaction:
+                yield transaction if new else None
+
+    @asynccontextmanager
+    async def _given(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
+        """A connection of the pool."""
         with ours():
             connection = await self.pool.acquire()
         try:
-            begun = connection.transaction()
-            with ours():
-                await begun.start()
-            transaction = PostgresTransaction(self, connection)
-            try:
-                with outages(connection), unbroken(connection):
-                    yield transaction
-                with ours():
-                    await transaction.write_deferred()
-            except BaseException:
-                with suppress(*FOREIGN):  # a lost connection has rolled back already
-                    await begun.rollback()
-                raise
-            with ours():
-                await commit(begun)
+            yield connection
         finally:
             await given_back(self.pool, connection)
+
+    @asynccontextmanager
+    async def _ended(self, transaction: PostgresTransaction, begun: Transaction) -> AsyncIterator[PostgresTransaction]:
+        """Commit at the end of the block, or roll back; then let the relay know."""
+        try:
+            with outages(transaction.connection), unbroken(transaction.connection):
+                yield transaction
+            with ours():
+                await transaction.write_deferred()
+        except BaseException:
+            with suppress(*FOREIGN):  # a lost connection has rolled back already
+                await begun.rollback()
+            raise
+        with ours():
+            await commit(begun)
         if transaction.enqueued:
             self.counters.enqueued += transaction.enqueued
             self.doorbell.ring()

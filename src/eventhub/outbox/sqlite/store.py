@@ -111,6 +111,12 @@ class SqliteStore:
             self.doorbell.ring()
 
     @asynccontextmanager
+    async def claiming(self, claim: Claim) -> AsyncIterator[SqliteTransaction | None]:
+        """A transaction that begins with a claim."""
+        async with self.transaction() as transaction:
+            yield transaction if await transaction.claim(claim) else None
+
+    @asynccontextmanager
     async def _writing(self) -> AsyncIterator[aiosqlite.Connection]:
         async with self.file.alone:
             writer = self._require_open()

@@ -49,9 +49,9 @@ def values(rows: Sequence[OutboxRow]) -> list[bytes | None]:
 
 
 async def claims(store: Store[Any], claim: Claim) -> bool:
-    """Whether a claim is true in a transaction of its own, which is committed."""
-    async with store.transaction() as transaction:
-        return await transaction.claim(claim)
+    """Whether a claim is true in a transaction that begins with it, and is committed."""
+    async with store.claiming(claim) as transaction:
+        return transaction is not None
 
 
 async def bury_first(store: Store[Any]) -> list[OutboxRow]:
