@@ -379,7 +379,7 @@ async def test_partitions_that_belong_to_others_already_are_given_up_at_once() -
 
 
 class Apart:
-    """A consumer that cannot poll its partition; every part that is not asked for is left out."""
+    """A consumer that cannot poll its partitions; every part that is not asked for is left out."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         """Hold these records in batches that only ``read_apart`` reads."""
@@ -391,9 +391,12 @@ class Apart:
         msg = "a header"
         raise RecordUnreadable(msg)
 
-    async def read_apart(self, *_: object, **__: object) -> tuple[Sequence[Record], int]:
-        """All records, and one more offset that holds none."""
-        return self._records, self._records[-1].offset + 2
+    async def read_apart(
+        self, partition: TopicPartition, offset: int, *, max_records: int
+    ) -> tuple[Sequence[Record], int]:
+        """The records from there on, and one more offset that holds none behind the last."""
+        found = [r for r in self._records if (r.topic, r.partition) == partition and r.offset >= offset]
+        return found[:max_records], found[:max_records][-1].offset + (2 if len(found) <= max_records else 1)
 
     def seek(self, _: TopicPartition, offset: int) -> None:
         """Note where it is read on."""
@@ -415,12 +418,35 @@ async def test_what_is_read_apart_from_a_retry_topic_waits_like_the_rest(
     owned = assignment.partitions[place] = Partition(place, Ordering.NONE, Offsets(5), 5, origin="orders")
     owned.delay = Delay(10.0)
     lanes.start()
-    await assignment.read_apart()
+    await assignment.read_apart(10)
     await until(lambda: owned.offsets.next == 5 + taken)
     await lanes.stop()
 
     assert position == owned.position == consumer.sought[-1]
     assert [] == [place for place in assignment.askable() if taken < len(records)]
+
+
+async def test_no_more_is_read_apart_than_there_is_room_for_and_each_partition_has_its_turn() -> None:
+    """Whoever writes such headers fills no memory, and holds up no partition with others of the kind."""
+    handled: list[tuple[int, int]] = []
+
+    async def process(record: Record, _: Partition) -> None:
+        handled.append((record.partition, record.offset))
+
+    places = [TopicPartition("orders", number) for number in range(3)]
+    consumer = Apart([Record(*place, offset, 0.0, None, b"") for place in places for offset in range(5)])
+    lanes = Lanes(process, concurrency=1, clock=SystemClock())
+    assignment = Assignment("group", {}, lanes, Options())
+    assignment.use(cast("Consumer", consumer))
+    assignment.partitions.update((place, Partition(place, Ordering.KEY, Offsets(0), 0)) for place in places)
+    lanes.start()
+    for _turn in range(4):
+        await until(lambda: lanes.hungry)
+        await assignment.read_apart(2)
+    await until(lambda: lanes.hungry)
+    await lanes.stop()
+
+    assert [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (0, 2), (0, 3)] == handled
 
 
 class Silent:

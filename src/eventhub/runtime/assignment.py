@@ -59,6 +59,7 @@ class Assignment:
         self._consumer: Consumer | None = None
         self._committing = asyncio.Lock()
         self._lost = False  # whether the group has refused a commit: what is owned belongs to others
+        self._apart: TopicPartition | None = None  # whose records were read past the client last
         self.partitions: dict[TopicPartition, Partition] = {}
         """What is owned now."""
         self.epoch = 0
@@ -210,32 +211,35 @@ class Assignment:
         for tp, partition in self.partitions.items():
             self._speaking().seek(tp, partition.position)
 
-    async def read_apart(self) -> None:
-        """Find the records that the client cannot take apart, and hand them over all the same.
+    async def read_apart(self, most: int) -> None:
+        """Find records that the client cannot take apart, and hand over at most so many of one partition all the same.
 
         Where nobody can, the partition stands still, loudly: going past the record would lose it, and
-        others of its batch.
+        others of its batch. The next partition has its turn at the next call, once there is room for more.
         """
         self.seek_again()
-        for tp in self.askable():
+        for tp in sorted(self.askable(), key=lambda tp: (self._apart is not None and tp <= self._apart, tp)):
             try:
-                await self._speaking().poll([tp], max_records=self._options.max_poll_records, timeout=0.1)
+                await self._speaking().poll([tp], max_records=most, timeout=0.1)
             except RecordUnreadable:
-                if (partition := self.partitions.get(tp)) is not None:
-                    await self._read_partition_apart(partition)
+                partition = self.partitions.get(tp)
+                if partition is not None and await self._read_partition_apart(partition, most):
+                    self._apart = tp
+                    break
         self.seek_again()
 
-    async def _read_partition_apart(self, partition: Partition) -> None:
-        tp, asked, most = partition.topic_partition, partition.position, self._options.max_poll_records
+    async def _read_partition_apart(self, partition: Partition, most: int) -> bool:
+        """Hand over at most so many records of a partition, past the client; True if there were any."""
+        tp, asked = partition.topic_partition, partition.position
         facts = {**_place(tp), "group": self._group, "offset": asked}
         try:
             records, following = await self._speaking().read_apart(tp, asked, max_records=most)
         except RecordUnreadable as error:
             partition.unreadable = True
             log.error("eventhub.partition_unreadable", **facts, error=str(error))  # noqa: TRY400 - a traceback says nothing more
-            return
+            return False
         if self.partitions.get(tp) is not partition:  # revoked meanwhile; somebody else reads them
-            return
+            return False
         log.warning("eventhub.records_read_apart", **facts, records=len(records))
         batches = self.accept({tp: records})
         if not records or partition.position > records[-1].offset:  # all that was read is taken up, or there is nothing
@@ -243,6 +247,7 @@ class Assignment:
         if batches:
             await self.announce(batches)
             self._lanes.feed(batches)
+        return bool(batches)
 
     async def reset(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Go on at the first record that the log still holds; a position past its end means another log.

@@ -177,11 +177,10 @@ class Worker:
 
     async def _fetch(self, consumer: Consumer, room: int) -> Polled:
         """Poll once; what the client reports of offsets and rights is answered here."""
+        most = min(room, self._options.max_poll_records)
         try:
             polled = await consumer.poll(
-                self.assignment.askable(),
-                max_records=min(room, self._options.max_poll_records),
-                timeout=self._options.poll_timeout,
+                self.assignment.askable(), max_records=most, timeout=self._options.poll_timeout
             )
         except OffsetOutOfRange as error:
             if self._options.fail_on_offset_reset:
@@ -190,7 +189,7 @@ class Worker:
             await self.assignment.reset(error.positions)
             return {}
         except RecordUnreadable:
-            await self.assignment.read_apart()
+            await self.assignment.read_apart(most)
             return {}
         except AuthorizationFailed as error:
             if error.resource != "topic":  # the client never heals from a lost group right
