@@ -23,7 +23,7 @@ from eventhub.cli.schemas import (
     register_classes,
     show_version,
 )
-from eventhub.errors import RegistryError, SchemaNotFound
+from eventhub.errors import IncompatibleSchema, RegistryError, SchemaNotFound
 from eventhub.registry.base import Reference, Schema
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
 from eventhub.registry.embedded.app import Credentials, EmbeddedRegistry
@@ -276,6 +276,63 @@ async def test_one_refusal_keeps_all_from_being_registered(
     assert 1 == refused.value.exit_code
     assert "WOULD BE REFUSED" in capsys.readouterr().out
     assert [1, 2] == list(await registry.version_numbers("orders-value"))
+
+
+class Parcelled(Event, topic="parcels"):
+    """A parcel was packed."""
+
+    id: str
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answer", "error", "told"),
+    [
+        (canned(409, None), IncompatibleSchema, "not registered: stock-value, parcels-value"),
+        (
+            canned(422, {"error_code": 42205, "message": "Subject stock-value is in read-only mode"}),
+            RegistryError,
+            "not registered: stock-value, parcels-value",
+        ),
+        (
+            canned(503, None),
+            RegistryError,
+            "perhaps registered, since there was no answer: stock-value; not registered: parcels-value",
+        ),
+    ],
+)
+async def test_a_registry_that_changes_its_mind_leaves_a_report_and_a_second_run_does_the_rest(
+    app: EmbeddedRegistry, answer: Any, error: type[Exception], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was registered, what was not, and nothing twice."""
+    registered: list[str] = []
+    willing = False
+
+    async def moody(scope: Any, receive: Any, send: Any) -> None:
+        is_registration = scope["method"] == "POST" and scope["path"].endswith("/versions")
+        if is_registration and not scope["path"].startswith("/compatibility"):
+            if not willing and "stock" in scope["path"]:
+                await answer(scope, receive, send)
+                return
+            registered.append(scope["path"].split("/")[2])
+        await app(scope, receive, send)
+
+    declared = declarations(Ordered, Reserved, Parcelled)
+
+    def client() -> HttpSchemaRegistry:
+        return HttpSchemaRegistry("http://registry", transport=httpx.ASGITransport(moody), timeout=2.0)
+
+    with pytest.raises(error):
+        await register_classes(client(), declared, yes=True)
+    report = capsys.readouterr().out.splitlines()[-1]
+    willing = True
+    await register_classes(client(), declared, yes=True)
+
+    assert f"broken off; registered: orders-value; {told}; the same command does the rest" == report
+    assert ["orders-value", "stock-value", "parcels-value"] == registered
+    assert ["stock-value is now at version 1 (id 4)", "parcels-value is now at version 1 (id 5)"] == (
+        capsys.readouterr().out.splitlines()[-2:]
+    )
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

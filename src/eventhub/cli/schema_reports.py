@@ -134,6 +134,24 @@ def summary(checked: Sequence[Checked]) -> str:
     return f"{_count(len(checked), 'class', 'classes')}, {_count(versions, 'version')}: {_count(problems, 'problem')}"
 
 
+def broken_off(done: Sequence[str], left: Sequence[str], *, answered: bool) -> str:
+    """How far registering went, in one line.
+
+    Args:
+        done: The subjects whose schemas were registered.
+        left: The others, of which the first was tried.
+        answered: Whether the registry said what became of that one.
+    """
+    uncertain, rest = ([], left) if answered else (left[:1], left[1:])
+    told = [
+        ("registered", done),
+        ("perhaps registered, since there was no answer", uncertain),
+        ("not registered", rest),
+    ]
+    parts = [f"{said}: {', '.join(subjects)}" for said, subjects in told if subjects]
+    return "; ".join(["broken off", *parts, "the same command does the rest"])
+
+
 def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number or 'no'} {one if number == 1 else many or one + 's'}"
 

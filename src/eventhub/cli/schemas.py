@@ -23,13 +23,14 @@ from eventhub.cli.schema_reports import (
     Subject,
     as_json,
     as_table,
+    broken_off,
     checked_facts,
     checked_text,
     compared_text,
     summary,
     version_head,
 )
-from eventhub.errors import EventHubError, IncompatibleSchema, SchemaNotFound
+from eventhub.errors import EventHubError, IncompatibleSchema, RegistryError, SchemaNotFound
 from eventhub.registry.auth import Bearer
 from eventhub.registry.base import RegisteredSchema, Schema
 from eventhub.registry.client import HttpSchemaRegistry
@@ -232,7 +233,10 @@ def register_(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; otherwise it is only said what would be done.")] = False,
     url: Url = None,
 ) -> None:
-    """Register the schemas of what services write, and of classes; all of them or, if one is refused, none."""
+    """Register the schemas of what services write, and of classes; all of them or, if one would be refused, none.
+
+    Should the registry change its mind meanwhile, it is said what was registered; the same command does the rest.
+    """
     declared = _declared(places)
     _run(url, lambda registry: register_classes(registry, declared, yes=yes))
 
@@ -245,12 +249,19 @@ async def register_classes(registry: HttpSchemaRegistry, declared: Sequence[Decl
     if not all(checked.compatible for checked in planned):
         typer.echo(f"{summary(planned)}; nothing was registered")
         raise typer.Exit(1)
-    new = sum(checked.registration.version is None for checked in planned)
+    new = [checked.declaration.subject for checked in planned if checked.registration.version is None]
     if not yes:
-        typer.echo(f"{new} new; say --yes to register" if new else "nothing to register")
+        typer.echo(f"{len(new)} new; say --yes to register" if new else "nothing to register")
         return
-    async for version in register(registry, planned):
-        typer.echo(safe(f"{version.subject} is now at version {version.version} (id {version.id})"))
+    done: list[str] = []
+    try:
+        async for version in register(registry, planned):
+            done.append(version.subject)
+            typer.echo(safe(f"{version.subject} is now at version {version.version} (id {version.id})"))
+    except EventHubError as error:
+        answered = not isinstance(error, RegistryError) or error.status is not None
+        typer.echo(safe(broken_off(done, new[len(done) :], answered=answered)))
+        raise
 
 
 @schemas.command()
