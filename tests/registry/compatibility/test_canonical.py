@@ -89,16 +89,37 @@ def test_guid_of_a_plain_schema_is_the_hash_of_its_text() -> None:
 
 
 def test_guid_depends_on_all_that_belongs_to_a_schema() -> None:
-    """References, metadata and rules are hashed in Confluent's order, whatever the order in which they are given."""
+    """References, metadata and rules are hashed in Confluent's order, whatever the order in which they are given.
+
+    Source: ``updateHash`` of Confluent's entities. The values of its ``SchemaMD5RegressionTest``, which are all
+    combinations of these, came out the same when they were tried.
+    """
     metadata = {"tags": {"b": ["y", "x"], "a": []}, "properties": {"q": "2", "p": "1"}, "sensitive": ["t", "s"]}
     rule = {"name": "n", "kind": "CONDITION", "params": {"l": "2", "k": "1"}, "tags": ["v", "u"], "disabled": True}
     hashed = (
         b"text"
         + (b"ref" + b"subject" + struct.pack(">i", 3))
         + (b"\x01" + b"a" + b"bxy" + b"p1q2" + b"st")
-        + (b"\x01" + b"n" + b"CONDITION" + b"uv" + b"k1l2" + b"\x01")
+        + (b"\x01" + b"n" + b"CONDITION" + b"WRITEREAD" + b"uv" + b"k1l2" + b"\x01")
     )
 
     assert str(uuid.UUID(hashlib.md5(hashed, usedforsecurity=False).hexdigest())) == guid(
         "text", [Reference("ref", "subject", 3)], metadata, {"domainRules": [rule]}
     )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "rules", "hashed"),
+    [
+        ({"sensitive": ["b", "a", "b"]}, None, b"\x01ab"),
+        ({"tags": {"t": ["b", "a", "b"]}}, None, b"\x01tab"),
+        ({"properties": {"\ufffd": "1", "\U0001f600": "2"}}, None, b"\x01" + "\U0001f6002\ufffd1".encode()),
+        (None, {"domainRules": [{"name": "n", "type": "T"}]}, b"\x01nTRANSFORMWRITEREADT"),
+        (None, {"domainRules": [{"kind": None, "mode": "READ", "tags": ["x", "x"]}]}, b"\x01TRANSFORMREADx"),
+    ],
+)
+def test_guid_is_that_of_a_server_in_java(metadata: object, rules: object, hashed: bytes) -> None:
+    """Its tags are sets in the order of UTF-16, and a rule that leaves kind and mode out has them all the same."""
+    found = guid("", metadata=metadata, rules=rules)  # type: ignore[arg-type]
+
+    assert str(uuid.UUID(hashlib.md5(hashed, usedforsecurity=False).hexdigest())) == found

@@ -182,20 +182,29 @@ def guid(
 
 
 def _hashed_metadata(metadata: Mapping[str, Any]) -> Iterable[bytes]:
-    for tag, values in sorted((metadata.get("tags") or {}).items()):
+    tags, properties = metadata.get("tags") or {}, metadata.get("properties") or {}
+    for tag in _in_order(tags):
         yield tag.encode()
-        yield from (value.encode() for value in sorted(values))
-    for key, value in sorted((metadata.get("properties") or {}).items()):
-        yield key.encode() + value.encode()
-    yield from (name.encode() for name in sorted(metadata.get("sensitive") or []))
+        yield from (value.encode() for value in _in_order(tags[tag]))
+    yield from (f"{key}{properties[key]}".encode() for key in _in_order(properties))
+    yield from (name.encode() for name in _in_order(metadata.get("sensitive") or ()))
 
 
 def _hashed_rules(rules: Mapping[str, Any]) -> Iterable[bytes]:
     for group in ("migrationRules", "domainRules", "encodingRules"):
-        for rule in rules.get(group) or []:
-            yield from ((rule.get(key) or "").encode() for key in ("name", "doc", "kind", "mode", "type"))
-            yield from (tag.encode() for tag in sorted(rule.get("tags") or []))
-            yield from (f"{key}{value}".encode() for key, value in sorted((rule.get("params") or {}).items()))
+        for rule in rules.get(group) or ():
+            yield from ((rule.get(key) or "").encode() for key in ("name", "doc"))
+            yield (rule.get("kind") or "TRANSFORM").encode()  # what the server takes for a kind and a mode left out
+            yield (rule.get("mode") or "WRITEREAD").encode()
+            yield (rule.get("type") or "").encode()
+            yield from (tag.encode() for tag in _in_order(rule.get("tags") or ()))
+            params = rule.get("params") or {}
+            yield from (f"{key}{params[key]}".encode() for key in _in_order(params))
             yield from ((rule.get(key) or "").encode() for key in ("expr", "onSuccess", "onFailure"))
             yield b"\x01" if rule.get("disabled") else b""
     yield (rules.get("enableAt") or "").encode()
+
+
+def _in_order(names: Iterable[str]) -> Iterable[str]:
+    """Each name once, in the order of Java, which compares the halves of surrogate pairs."""
+    return sorted(set(names), key=lambda name: name.encode("utf-16-be", "surrogatepass"))
