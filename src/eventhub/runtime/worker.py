@@ -80,6 +80,7 @@ class Worker:
         """
         self._group = service.name
         self._channels = channels(service, wiring.record_bytes)
+        self._decode = wiring.reader.decode
         self._state = state
         self._wiring = wiring
         self._options = wiring.options
@@ -256,13 +257,15 @@ class Worker:
         while True:
             try:
                 original = record if partition.origin is None else restored(record, partition.origin)
-                event = self._decode(original)
+                event = self._decode(original) if original.value is not None else self._tombstone(original)
                 if event is None:
+                    self.counters.unknown += original.value is not None
                     return
                 if self.gate.shut:  # after decoding: a probe that has yet to fetch its schema would wait for itself
                     await self.gate.enter(failed_before=attempts is not None)
                 plan = self._plans[type(event)]
-                returned = await self._call(plan, event, original, attempts)
+                function = plan.function
+                returned = await (function(event) if function else self._handle(plan, event, original, attempts))
                 if returned is not None:
                     await self._publish(returned_events(returned), original, event, plan)
                 self._handled()
@@ -273,22 +276,14 @@ class Worker:
             else:
                 return
 
-    def _decode(self, record: Record) -> Event | None:
-        """The event in a record, or None if there is nothing to handle."""
-        event = self._wiring.reader.decode(record) if record.value is not None else self._tombstone(record)
-        if event is None:
-            self.counters.unknown += record.value is not None
-        return event
-
     def _tombstone(self, record: Record) -> Event | None:
         """The tombstone in a record without a value, if the service asks for those of the topic."""
         self.counters.tombstones += 1
         asked = self._tombstones.get(record.topic)
         return asked(key=record.key) if asked is not None and record.key is not None else None
 
-    def _call(self, plan: Plan, event: Event, record: Record, attempts: Attempts | None) -> Awaitable[object]:
-        if plan.function is not None:
-            return plan.function(event)
+    def _handle(self, plan: Plan, event: Event, record: Record, attempts: Attempts | None) -> Awaitable[object]:
+        """Call the handler in its context, with what is around it."""
         attempt = 1 if attempts is None else attempts.attempt
         return plan.handle(Context(event, record, self._state, self._group, plan.name, attempt, None, plan.follow))
 
