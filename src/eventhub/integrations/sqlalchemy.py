@@ -9,8 +9,9 @@ tables through the store of its database::
 
 from __future__ import annotations
 
+import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -247,10 +248,11 @@ class SqlAlchemyTransaction:
 
 
 def immediate(engine: AsyncEngine) -> None:
-    """Let transactions of an engine on SQLite take the write lock when they begin.
+    """Let transactions of an engine on SQLite take the write lock when they begin, and give it back when cancelled.
 
     Else a transaction takes it at its first write, and fails at once if another has written since
-    it first read: no timeout heals that.
+    it first read: no timeout heals that. And a connection that is closed in the middle of a statement
+    would hold the lock until the statement is collected as garbage.
     """
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -262,6 +264,12 @@ def immediate(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def invalidate(connection: Any, _: object, __: object) -> None:  # noqa: ANN401
+        # Also if cancelled once more: what was said to the driver's thread is done, and the first cancellation goes on.
+        with suppress(Exception, asyncio.CancelledError):
+            connection.rollback()
 
 
 def _forget_rolled_back(session: Session) -> None:

@@ -237,6 +237,8 @@ BROKEN: list[tuple[type[MemoryStore], Any]] = [
     (ClaimsAtOnce, Laws().test_a_block_that_raises_leaves_nothing),
     (WritesAtOnce, Laws().test_a_block_that_raises_leaves_nothing),
     (ClaimsAtOnce, Laws().test_a_claim_is_free_again_when_its_holder_rolls_back),
+    (ClaimsAtOnce, Laws().test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing),
+    (WritesAtOnce, Laws().test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing),
     (ClaimsEverything, Laws().test_one_of_two_claims_at_once_is_true),
     (ClaimsEverything, Laws().test_claim_write_and_rows_are_committed_together),
     (NoScope, Laws().test_claims_of_another_group_scope_or_event_are_new),

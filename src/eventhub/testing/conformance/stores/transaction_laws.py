@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 from uuid_utils import uuid7
 
 from eventhub.errors import HandlerFault
-from eventhub.outbox.base import Store
+from eventhub.outbox.base import Claim, Store
 from eventhub.record import ProducerRecord
+from eventhub.testing.conformance.stores.cancelling import cancelled_at
 from eventhub.testing.conformance.stores.samples import (
     DEADLINE,
     Undone,
@@ -85,6 +87,32 @@ class TransactionLaws:
 
         assert [] == await rows_of(store)
         assert await claims(store, new_claim())
+
+    async def test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing(self, store: Store[Any]) -> None:
+        """Whichever await it meets, claim, write and rows are all there or none is, and the store goes on."""
+
+        async def handle(claim: Claim, name: str) -> None:
+            async with store.claiming(claim) as transaction:
+                if transaction is not None:
+                    await self.write(transaction.connection, name, "9")
+                    await checkpoint()
+                    await transaction.defer([record(name)])
+                    await transaction.enqueue([record(name)])
+
+        done, claimed, place = False, False, 0
+        async with asyncio.timeout(DEADLINE):
+            while not done:
+                claim, place = new_claim(), place + 1
+                name = f"cancelled at {place}"
+                done = await cancelled_at(place, handle(claim, name))
+                claimed = not await claims(store, claim)  # which waits for whoever still has it
+                rows = [row for row in await rows_of(store) if row.value == name.encode()]
+                written = await self.read(store, name)
+
+                assert (claimed, written, len(rows)) in [(False, None, 0), (True, "9", 2)]
+
+        assert claimed
+        assert place > 1
 
     async def test_claims_of_another_group_scope_or_event_are_new(self, store: Store[Any]) -> None:
         """Group, scope and event id together are the claim."""
