@@ -7,14 +7,15 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from eventhub import Event, Hub
 from eventhub.errors import HandlerFault, StoreError
@@ -72,6 +73,83 @@ async def test_a_buffer_that_is_cleared_at_any_rollback_is_caught(store: SqlAlch
         await play(transaction, [1, ([2], True), 3], transaction.connection.begin_nested)
 
     assert [b"1", b"3"] != values(await rows_of(store))
+
+
+STEPS = [
+    "defer",
+    "defer",
+    "enqueue",
+    "fail",
+    "nest",
+    "nest",
+    "release",
+    "undo",
+    "undo-all",
+    "commit",
+    "rollback",
+    "close",
+]
+
+
+class Player:
+    """Does to a session whatever one may do, and writes a row of the business with each event."""
+
+    def __init__(self, store: SqlAlchemyStore, session: AsyncSession) -> None:
+        """Begin without any savepoint."""
+        self._store, self._session, self._number = store, session, 0
+        self._nested: list[Any] = []
+
+    async def play(self, step: str) -> None:
+        """Take one step; a session that can do nothing more until it is rolled back is rolled back."""
+        try:
+            await self._play(step)
+        except SQLAlchemyError:
+            self._nested.clear()
+            await self._session.rollback()
+
+    async def _play(self, step: str) -> None:
+        if step in {"defer", "enqueue"}:
+            self._number += 1
+            await self._session.execute(text("INSERT INTO stock VALUES (:sku)"), {"sku": self._number})
+            await getattr(self._store.join(self._session), step)([record(str(self._number))])
+        elif step == "fail":
+            await self._session.execute(text("INSERT INTO stock VALUES (0)"))
+        elif step == "nest":
+            self._nested.append(await self._session.begin_nested())
+        elif step in {"release", "undo", "undo-all"}:
+            if self._nested:
+                savepoint = self._nested[0 if step == "undo-all" else -1]
+                del self._nested[0 if step == "undo-all" else -1 :]
+                await (savepoint.commit() if step == "release" else savepoint.rollback())
+        else:
+            self._nested.clear()
+            await getattr(self._session, step)()
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=20))
+def test_whatever_is_done_to_a_session_events_share_the_fate_of_writes(steps: list[str]) -> None:
+    """What was written beside an event is committed exactly if the event is published, and both are counted once."""
+
+    async def run(folder: Path) -> tuple[list[int], list[int], int]:
+        async with opened(folder / "store.sqlite3") as store:
+            async with store._sessions() as session:
+                await session.execute(text("CREATE TABLE stock (sku INTEGER UNIQUE)"))
+                await session.execute(text("INSERT INTO stock VALUES (0)"))
+                await session.commit()
+                player = Player(store, session)
+                for step in [*steps, "commit"]:
+                    await player.play(step)
+                stock = list(await session.scalars(text("SELECT sku FROM stock WHERE sku > 0 ORDER BY sku")))
+            rows = [int(value or b"") for value in values(await rows_of(store))]
+            return stock, sorted(rows), store.counters.enqueued
+
+    with tempfile.TemporaryDirectory() as folder:
+        stock, published, counted = asyncio.run(run(Path(folder)))
+
+    assert stock == published
+    assert len(published) == counted
 
 
 async def test_a_session_of_somebody_else_is_joined(store: SqlAlchemyStore) -> None:

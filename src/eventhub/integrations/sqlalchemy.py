@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 _EPOCH = date(1970, 1, 1)
 _SQLITE_OUTAGES = frozenset({5, 6, 8, 10, 13, 14})  # busy, locked, read-only, I/O error, full, cannot open
 _POSTGRES_OUTAGES = ("08", "53", "57", "25006")  # connections, resources, an operator's intervention, read-only
-_DEFERRED = "eventhub.deferred"
-_WRITTEN = "eventhub.written"
+_DEFERRED = "eventhub.deferred"  # records for the commit, each with the transaction that it belongs to
+_WRITTEN = "eventhub.written"  # numbers of rows that were written, likewise
 _OURS = "eventhub.ours"  # whether a block of the store is open, whose end alone commits
 
 
@@ -147,7 +147,7 @@ class SqlAlchemyTransaction:
         self._sqlite = session.get_bind().dialect.name == "sqlite"
         if _DEFERRED not in self._session.info:
             self._session.info[_DEFERRED] = []
-            self._session.info[_WRITTEN] = 0
+            self._session.info[_WRITTEN] = []
             event.listen(self._session, "before_commit", self._write_deferred)
             event.listen(self._session, "after_rollback", _forget_rolled_back)
             event.listen(self._session, "after_transaction_end", _let_go)
@@ -195,7 +195,7 @@ class SqlAlchemyTransaction:
         """Keep rows for the outermost commit, with the savepoint that is open now."""
         if not self._session.in_transaction():
             self._session.begin()
-        here = self._session.get_nested_transaction() or self._session.get_transaction()
+        here = _innermost(self._session)
         self._session.info[_DEFERRED] += [(here, record) for record in records]
 
     def _write(self, session: Session, records: Sequence[ProducerRecord]) -> None:
@@ -220,7 +220,7 @@ class SqlAlchemyTransaction:
                 for record in records
             ],
         )
-        session.info[_WRITTEN] += len(records)
+        session.info[_WRITTEN].append((_innermost(session), len(records)))
 
     # -- what the session tells -------------------------------------------------------------------
     # Each of these is also called for savepoints.
@@ -241,7 +241,8 @@ class SqlAlchemyTransaction:
         """Let the relay know."""
         if session.in_nested_transaction():
             return
-        written, session.info[_WRITTEN] = session.info[_WRITTEN], 0
+        written = sum(number for _, number in session.info[_WRITTEN])
+        session.info[_WRITTEN].clear()
         if written:
             self._store.counters.enqueued += written
             self._store.doorbell.ring()
@@ -274,24 +275,25 @@ def immediate(engine: AsyncEngine) -> None:
 
 def _forget_rolled_back(session: Session) -> None:
     """Drop what belongs to the transaction that is rolled back, or to one inside it."""
-    rolled_back = session.get_nested_transaction() or session.get_transaction()
-    session.info[_DEFERRED][:] = [
-        (owner, record) for owner, record in session.info[_DEFERRED] if not _inside(owner, rolled_back)
-    ]
+    rolled_back = _innermost(session)
+    for notes in (session.info[_DEFERRED], session.info[_WRITTEN]):
+        notes[:] = [(owner, what) for owner, what in notes if not _inside(owner, rolled_back)]
 
 
 def _let_go(session: Session, ended: SessionTransaction) -> None:
-    """Let what a released savepoint deferred belong to the transaction around it; without one, nothing is left.
+    """Let what a released savepoint did belong to the transaction around it; without one, nothing is left.
 
     A session that is closed without a commit undoes its transaction and tells of no rollback.
     """
-    if ended.parent is None:
-        session.info[_DEFERRED].clear()
-        session.info[_WRITTEN] = 0
-    elif ended.nested:
-        session.info[_DEFERRED][:] = [
-            (ended.parent if owner is ended else owner, record) for owner, record in session.info[_DEFERRED]
-        ]
+    for notes in (session.info[_DEFERRED], session.info[_WRITTEN]):
+        if ended.parent is None:
+            notes.clear()
+        elif ended.nested:
+            notes[:] = [(ended.parent if owner is ended else owner, what) for owner, what in notes]
+
+
+def _innermost(session: Session) -> SessionTransaction | None:
+    return session.get_nested_transaction() or session.get_transaction()
 
 
 def _inside(transaction: SessionTransaction | None, outer: SessionTransaction | None) -> bool:
