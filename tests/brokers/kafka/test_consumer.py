@@ -340,6 +340,24 @@ async def test_commit_and_stop_do_not_wait_for_a_silent_broker() -> None:
     assert set() == left
 
 
+async def test_a_commit_that_its_caller_gives_up_goes_on_nowhere() -> None:
+    """The runtime's own deadline may be shorter; what went on behind it could reach the broker after a newer commit."""
+    async with own_cluster() as (cluster, broker):
+        await broker.admin.create_topics([NewTopic("orders")])
+        member = Member(broker, ["orders"])
+        async with running(member.consumer):
+            await member.poll()
+            await cluster.nodes[0].pause()
+            before = asyncio.all_tasks()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await member.consumer.commit({TopicPartition("orders", 0): OffsetAndMetadata(1)})
+            left = [task for task in asyncio.all_tasks() - before if "commit" in str(task.get_coro())]
+            await cluster.nodes[0].resume()
+
+    assert [] == left
+
+
 async def test_consumer_goes_on_after_a_restart_of_the_broker() -> None:
     """A broker that was killed and comes back is read again, without a new consumer."""
     async with own_cluster() as (cluster, broker):

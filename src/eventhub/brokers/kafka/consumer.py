@@ -193,9 +193,11 @@ class KafkaConsumer:
             async with limit:
                 self._commits.add(limit)
                 await client.commit(stored)
-        except FOREIGN as error:
+        except (*FOREIGN, asyncio.CancelledError) as error:
             # The last attempt goes on behind a shield; nobody is to hear of its end.
             await end_tasks(tasks_of(client._coordinator, "_do_commit_offsets"))  # noqa: SLF001
+            if isinstance(error, asyncio.CancelledError):  # whoever waits has a shorter deadline, for instance
+                raise
             if limit not in self._commits:
                 msg = f"committing offsets of group {self._group}: the partitions were revoked meanwhile"
                 raise CommitFailed(msg) from error
