@@ -16,6 +16,7 @@
           PublishUncertain        the broker may or may not have the records
           PublishRefused          the broker will never take this record
           AuthorizationFailed     the broker took or never gave a right
+          TopicMissing            a topic that is read does not exist, or no longer
           OffsetOutOfRange        the offset asked for is no longer, or not yet, in the log
           RecordUnreadable        the client cannot take a record apart
           CommitFailed            the group has moved on; the records will be delivered again
@@ -145,6 +146,19 @@ class AuthorizationFailed(BrokerError):
         """Name the right that is missing."""
         super().__init__(message)
         self.resource = resource
+
+
+class TopicMissing(BrokerError):
+    """A topic that is read does not exist: nothing heals that but making it.
+
+    Attributes:
+        topics: Their names.
+    """
+
+    def __init__(self, message: str, topics: Sequence[str]) -> None:
+        """Name the topics, and what to do."""
+        super().__init__(message, retriable=False)
+        self.topics = tuple(topics)
 
 
 class OffsetOutOfRange(BrokerError):

@@ -8,12 +8,13 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from eventhub import Hub, Options, Service, produces, subscribe
-from eventhub.brokers.base import Broker, RebalanceListener
+from eventhub.brokers.base import Broker, NewTopic, RebalanceListener
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.errors import BrokerError
+from eventhub.errors import BrokerError, TopicMissing
 from eventhub.runtime.supervisor import Supervisor
 from eventhub.runtime.wiring import Wiring
 from eventhub.testing.waiting import until
+from tests.brokers.kafka.helpers import client_admin, until_gone
 from tests.events import OrderCreated
 from tests.runtime.conftest import Shop
 
@@ -83,6 +84,63 @@ async def test_the_next_worker_waits_for_a_handler_that_swallowed_its_cancellati
     assert ["begins", "goes on", "goes on"] == before
     assert ["ends", "begins", "ends"] == log[3:]
     assert 1 == await shop.committed(shop.order, service)
+
+
+@pytest.mark.slow
+async def test_a_service_whose_topic_was_deleted_says_so_and_goes_on_once_it_is_made_again(shop: Shop) -> None:
+    """Also when its connection breaks meanwhile: whoever deleted the topic may be about to make it again."""
+    seen = list[int]()
+
+    @subscribe(shop.order)
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+
+    service, broker, topic = Service(shop.name("listener"), [listen]), Breakable(shop.connect()), topic_of(shop)
+    orders = shop.orders("abcabc")
+    shop.connect = lambda: cast("Broker", broker)
+    async with shop.serving(service) as hub:
+        await hub.publish_many(orders[:3])
+        await until(lambda: len(seen) == 3)
+        await delete(hub.broker, topic)
+        broker.consumers[0].broken = True
+        await until(lambda: hub.supervisors[0].counters.rebuilt > 1, timeout=60)
+        told = hub.health()[service.name]
+        await hub.broker.admin.create_topics([NewTopic(topic, 3)])
+        await until(lambda: hub.supervisors[0].worker and hub.supervisors[0].worker.assignment.joined, timeout=60)
+        await hub.publish_many(orders[3:])
+        await until(lambda: len(seen) == 6)
+
+    assert {0, 1, 2, 3, 4, 5} == set(seen)
+    assert not told.ready
+    assert topic in str(told.problems)
+
+
+async def test_a_topic_that_was_never_there_ends_the_service_at_once(shop: Shop) -> None:
+    """Nobody has read it, so its name is a mistake."""
+
+    @subscribe(shop.order)
+    async def listen(_: Any) -> None: ...
+
+    service = Service(shop.name("listener"), [listen])
+    async with shop.hub() as hub:
+        with pytest.raises(TopicMissing, match=topic_of(shop)):
+            await asyncio.wait_for(Supervisor(service, hub._wiring(service)).run(), 30)
+
+
+def topic_of(shop: Shop) -> str:
+    """Where the shop's orders stand."""
+    topic: str = shop.order.__event__.topic
+    return topic
+
+
+async def delete(broker: Any, topic: str) -> None:
+    """Delete a topic."""
+    if broker.url.startswith("memory"):
+        broker.delete_topic(topic)
+        return
+    async with client_admin(broker) as admin:
+        await admin.delete_topics([topic])
+    await until_gone(broker, topic)
 
 
 def in_flight(hub: Hub) -> int:

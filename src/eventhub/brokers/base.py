@@ -92,6 +92,7 @@ class Consumer(Protocol):
         """Join the group; returns at the latest after the broker's timeout.
 
         Raises:
+            TopicMissing: If a topic does not exist.
             BrokerError: If the broker cannot be reached, or denies the group or a topic.
         """
         ...

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from eventhub.errors import BrokerError
+from eventhub.errors import BrokerError, TopicMissing
 from eventhub.retry import backoff
 from eventhub.runtime.channels import channels
 from eventhub.runtime.counters import Counters
@@ -119,7 +119,7 @@ class Supervisor:
 
     async def _keep_working(self, state: object, tasks: asyncio.TaskGroup) -> None:
         """Run a worker, and another when its connection broke; the cause is looked for beside that."""
-        failures = 0
+        failures, served = 0, False
         stubborn: Sequence[Lane] = ()  # the last worker's handlers that swallowed their cancellation
         watch = self._examination.watch(lambda: self.worker.assignment if self.worker is not None else None)
         beside = {tasks.create_task(watch)}
@@ -129,8 +129,9 @@ class Supervisor:
             try:
                 await _to_its_end(worker.run(), "the worker")
             except BrokerError as error:
-                if not error.retriable:
-                    raise
+                served = served or worker.assignment.epoch > 0
+                if not error.retriable and not (served and isinstance(error, TopicMissing)):
+                    raise  # a topic that was read may be made again; one that never was is a mistake
                 steady = self._wiring.options.clock.monotonic() - started > 60.0  # noqa: PLR2004 - a minute without trouble starts anew
                 failures = 1 if steady else failures + 1
                 stubborn = worker.lanes.stubborn

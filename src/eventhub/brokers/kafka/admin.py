@@ -36,7 +36,7 @@ from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, Topi
 from eventhub.brokers.kafka.batches import Fetched
 from eventhub.brokers.kafka.closing import close_connections
 from eventhub.brokers.kafka.errors import translate, translated
-from eventhub.errors import BrokerError
+from eventhub.errors import BrokerError, TopicMissing
 from eventhub.record import TopicPartition
 
 T = TypeVar("T")
@@ -135,12 +135,12 @@ class KafkaAdmin:
         """The partitions of these topics that no member of a group owns; none while the group rebalances.
 
         Raises:
-            BrokerError: If topics do not exist; it names them.
+            TopicMissing: If topics do not exist.
         """
         found = await self.describe(topics)
         if missing := sorted(set(topics) - found.keys()):
             msg = f"topics missing for group {group}: {', '.join(missing)}"
-            raise BrokerError(msg)
+            raise TopicMissing(msg, missing)
         owned = await self.ask(f"describing group {group}", lambda client: _owned(client, group))
         if owned is None:
             return set()

@@ -22,7 +22,7 @@ from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_o
 from eventhub.brokers.kafka.decompression import TooLarge, bound_decompression
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
 from eventhub.brokers.kafka.fetches import Fetches
-from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable
+from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable, TopicMissing
 from eventhub.record import Record, TopicPartition
 
 log = structlog.get_logger()
@@ -77,7 +77,8 @@ class KafkaConsumer:
         """Join the group; a join that takes longer than 15 s goes on in the background.
 
         Raises:
-            BrokerError: If the broker cannot be reached, a topic is missing, or a right.
+            TopicMissing: If a topic does not exist.
+            BrokerError: If the broker cannot be reached, or a right is missing.
         """
         try:
             with translated(f"joining group {self._group}"):
@@ -113,7 +114,7 @@ class KafkaConsumer:
         missing = sorted(set(self._topics) - (await self._admin.describe(self._topics)).keys())
         if missing:
             msg = f"topics missing for group {self._group}: {', '.join(missing)}; create them first"
-            raise BrokerError(msg, retriable=False)
+            raise TopicMissing(msg, missing)
 
     async def stop(self) -> None:
         """Leave the group without committing and without calling the listener; ends a pending poll."""

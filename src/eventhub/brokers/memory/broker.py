@@ -101,6 +101,12 @@ class MemoryBroker:
         """Delete the records below an offset, as retention does."""
         self._cluster.log(partition).delete_before(before)
 
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its records, and what groups have committed of it."""
+        del self._cluster.topics[topic]
+        for group in self._cluster.groups.values():
+            group.forget(topic)
+
     def truncate(self, partition: TopicPartition, end: int) -> None:
         """Lose the records from an offset on, as an unclean leader election does."""
         self._cluster.log(partition).truncate(end)

@@ -11,7 +11,7 @@ from eventhub.brokers.memory.faults import Faults, Operation
 from eventhub.brokers.memory.group import Group
 from eventhub.brokers.memory.log import PartitionLog, Topic
 from eventhub.clock import Clock
-from eventhub.errors import BrokerError
+from eventhub.errors import BrokerError, TopicMissing
 from eventhub.record import TopicPartition
 
 
@@ -42,11 +42,13 @@ class Cluster:
         """The log of a partition.
 
         Raises:
-            BrokerError: If there is no such topic or partition.
+            TopicMissing: If there is no such topic.
+            BrokerError: If it has no such partition.
         """
-        topic = self.topics.get(partition.topic)
-        if topic is None or not 0 <= partition.partition < len(topic.logs):
-            msg = f"no partition {partition.topic}[{partition.partition}] on this broker; create the topic first"
+        self.require([partition.topic])
+        topic = self.topics[partition.topic]
+        if not 0 <= partition.partition < len(topic.logs):
+            msg = f"no partition {partition.topic}[{partition.partition}] on this broker"
             raise BrokerError(msg, retriable=False)
         return topic.logs[partition.partition]
 
@@ -54,13 +56,21 @@ class Cluster:
         """All partitions of some topics, topic by topic.
 
         Raises:
-            BrokerError: Naming every topic that does not exist.
+            TopicMissing: Naming every topic that does not exist.
         """
         names = sorted(set(topics))
-        if missing := [name for name in names if name not in self.topics]:
-            msg = f"no such topic on this broker: {', '.join(missing)}; create it first, nothing is created by reading"
-            raise BrokerError(msg, retriable=False)
+        self.require(names)
         return [log.partition for name in names for log in self.topics[name].logs]
+
+    def require(self, topics: Iterable[str]) -> None:
+        """Insist on topics.
+
+        Raises:
+            TopicMissing: Naming every one that does not exist.
+        """
+        if missing := [name for name in topics if name not in self.topics]:
+            msg = f"no such topic on this broker: {', '.join(missing)}; create it first, nothing is created by reading"
+            raise TopicMissing(msg, missing)
 
     def offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, OffsetRange]:
         """The first and the next offset of each partition."""

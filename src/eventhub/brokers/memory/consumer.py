@@ -102,6 +102,7 @@ class MemoryConsumer:
         """Store positions of the group."""
         generation = self._generation
         await self._cluster.request(Operation.COMMIT, self.name)
+        self._cluster.require(partition.topic for partition in offsets)
         self._group.commit(self.name, generation, offsets)
         await self._cluster.answer(Operation.COMMIT, self.name)
 

@@ -104,6 +104,10 @@ class Group:
                 raise BrokerError(msg, retriable=False)
         self.committed.update((partition, OffsetAndMetadata(*position)) for partition, position in offsets.items())
 
+    def forget(self, topic: str) -> None:
+        """Drop the positions in a topic that is gone."""
+        self.committed = {tp: position for tp, position in self.committed.items() if tp.topic != topic}
+
     def owned(self) -> AbstractSet[TopicPartition] | None:
         """What the members own, or None while they have to join again."""
         if self._over.is_set():

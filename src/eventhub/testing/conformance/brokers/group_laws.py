@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from eventhub.brokers.base import METADATA_LIMIT, Broker, OffsetAndMetadata, Producer
-from eventhub.errors import BrokerError, CommitFailed
+from eventhub.errors import BrokerError, CommitFailed, TopicMissing
 from eventhub.record import ProducerRecord, Record, TopicPartition
 from eventhub.testing.conformance.brokers.features import Features
 from eventhub.testing.conformance.brokers.reader import (
@@ -39,10 +39,11 @@ class MemberLaws:
         missing = unique("missing")
         consumer = broker.consumer(group, [topic, missing], Reader(broker, group, topic))
         async with asyncio.timeout(DEADLINE):
-            with pytest.raises(BrokerError, match=missing):
+            with pytest.raises(TopicMissing, match=missing) as caught:
                 await consumer.start()
             await consumer.stop()
 
+        assert (missing,) == caught.value.topics
         assert missing not in await broker.admin.topics()
 
     async def test_partition_has_one_owner(self, broker: Broker, topic: str, group: str) -> None:
