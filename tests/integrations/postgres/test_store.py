@@ -266,6 +266,30 @@ async def test_a_day_that_began_without_its_partition_stays_with_the_others(tabl
     assert [1, 1] == [kept, forgotten]
 
 
+async def test_without_the_right_to_make_tables_old_claims_are_deleted(
+    tables: PostgresStore, postgres_url: str
+) -> None:
+    """Who may only write rows keeps the inbox all the same, without partitions."""
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    clerk, day = f"clerk_{schema}", date(2030, 1, 1)
+    await tables.pool.execute(
+        f"CREATE ROLE {clerk}; GRANT USAGE ON SCHEMA {schema} TO {clerk}; "
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {clerk}"
+    )
+    settings = {"search_path": schema, "role": clerk}
+    async with asyncpg.create_pool(postgres_url, min_size=1, max_size=3, server_settings=settings) as pool:
+        store = PostgresStore(pool)
+        old, young = new_claim(day), new_claim(day + timedelta(days=8))
+        first = [await claims(store, claim) for claim in (old, young)]
+        forgotten = await store.forget(day + timedelta(days=8))
+        again = [await claims(store, claim) for claim in (old, young)]
+    made = await _partitions(tables)
+    await tables.pool.execute(f"DROP OWNED BY {clerk}; DROP ROLE {clerk}")
+
+    assert ([True, True], 1, [True, False]) == (first, forgotten, again)
+    assert {"eventhub_inbox_other"} == made
+
+
 # -- what the tests share -------------------------------------------------------------------------
 
 

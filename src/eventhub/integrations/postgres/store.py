@@ -190,7 +190,7 @@ class PostgresTransaction:
         self.connection = connection
         """What the business writes through: a connection of the pool."""
         self.enqueued = 0
-        """How many rows were written."""
+        """How many rows were written, those in a savepoint that was rolled back since included."""
         self._deferred: list[ProducerRecord] = []
 
     async def claim(self, claim: Claim) -> bool:
