@@ -1,23 +1,19 @@
-"""A client for any Schema Registry that speaks Confluent's REST API; the only module that knows httpx."""
+"""A client for any Schema Registry that speaks Confluent's REST API."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-import random
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
 import structlog
 
 from eventhub.clock import Clock, SystemClock
-from eventhub.errors import IncompatibleSchema, RegistryError, SchemaNotFound
-from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
-from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreachable, unreadable
-from eventhub.registry.auth import Basic, Bearer, Proof
+from eventhub.errors import IncompatibleSchema, SchemaNotFound
+from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreadable
+from eventhub.registry.asking import Asker, Transport, in_process
+from eventhub.registry.auth import Basic, Bearer
 from eventhub.registry.base import Compatibility, RegisteredSchema, Schema
 from eventhub.registry.cache import Cache
 from eventhub.registry.embedded.app import EmbeddedRegistry
@@ -26,10 +22,8 @@ from eventhub.registry.requests import Request, canonical, part, schema_body
 
 log = structlog.get_logger(__name__)
 
-_BODY_BYTES = 4 << 20  # four times the largest schema: room for what a server says around it
 _START_CALLS = 2  # a start may take as long as two calls: whoever starts is patient, up to 15 s
 _START_TIMEOUT = 14.0
-_CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
 class HttpSchemaRegistry:
@@ -47,7 +41,7 @@ class HttpSchemaRegistry:
         timeout: float = 5.0,
         tls: ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Describe the registry; nothing is sent yet.
@@ -64,28 +58,18 @@ class HttpSchemaRegistry:
         Raises:
             DeclarationError: If an address is none.
         """
-        self._addresses = parse_addresses(urls)
-        self._proof = Proof(auth)
+        clock = clock or SystemClock()
         self._timeout = timeout
-        self._clock = clock or SystemClock()
-        self._rotation = Rotation(self._addresses, self._clock)
-        self._http = httpx.AsyncClient(
-            headers={"accept": _CONTENT_TYPE, "accept-encoding": "identity", **(headers or {})},
-            limits=httpx.Limits(max_connections=10),
-            timeout=None,  # noqa: S113 - each attempt has a deadline of ours, which a dripping server cannot stretch
-            transport=transport,
-            trust_env=False,
-            verify=tls or True,
-        )
-        self._schemas: Cache[int, Schema] = Cache(self._clock)
-        self._by_guid: Cache[str, Schema] = Cache(self._clock)
-        self._registered: Cache[tuple[str, Schema], RegisteredSchema] = Cache(self._clock)
-        self._found: Cache[tuple[str, Schema], RegisteredSchema] = Cache(self._clock)
+        self._asker = Asker(urls, auth=auth, tls=tls, headers=headers or {}, transport=transport, clock=clock)
+        self._schemas: Cache[int, Schema] = Cache(clock)
+        self._by_guid: Cache[str, Schema] = Cache(clock)
+        self._registered: Cache[tuple[str, Schema], RegisteredSchema] = Cache(clock)
+        self._found: Cache[tuple[str, Schema], RegisteredSchema] = Cache(clock)
 
     @property
     def url(self) -> str:
         """The addresses, without credentials."""
-        return ",".join(address.url for address in self._addresses)
+        return self._asker.url
 
     async def start(self) -> None:
         """Make sure that the registry answers; warn if it lets every schema pass.
@@ -108,7 +92,7 @@ class HttpSchemaRegistry:
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._asker.stop()
 
     async def register(self, subject: str, schema: Schema) -> RegisteredSchema:
         """Make the schema a version of the subject, unless it is one already.
@@ -320,81 +304,14 @@ class HttpSchemaRegistry:
         body: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> Answer:
-        """Ask the addresses, one after the other and over again, until one gives a proper answer.
-
-        Raises:
-            RegistryError: If none did in time, with what happened at each.
-        """
         request = Request(method, path, query or {}, None if body is None else json.dumps(body).encode())
-        limit = timeout or self._timeout
-        failures: dict[str, str] = {}
-        try:
-            async with asyncio.timeout(limit):
-                for attempt in itertools.count():
-                    wait = back_off(attempt, random.random())  # noqa: S311 - spreads load, keeps no secret
-                    for address, seconds in shares(self._rotation.order(), limit):
-                        answer = await self._try(address, request, seconds, failures)
-                        if answer is not None and not answer.retriable:
-                            return answer
-                        self._rotation.failed(address)
-                        wait = max(wait, (answer and answer.retry_after) or 0.0)
-                    await self._clock.sleep(wait)
-        except TimeoutError:
-            raise unreachable(self.url, limit, failures) from None
-        raise AssertionError  # pragma: no cover - the count never ends
-
-    async def _try(self, address: Address, request: Request, seconds: float, failures: dict[str, str]) -> Answer | None:
-        """One attempt at one address; None if it did not answer."""
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._send_proved(address, request)
-        except TimeoutError:
-            failures[address.url] = f"no answer within {seconds:.1f} s"
-        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last two of hosts that are none
-            failures[address.url] = _reason(error)
-        else:
-            failures[address.url] = f"answered {answer.status} {answer.message}".rstrip()
-            return answer
-        return None
-
-    async def _send_proved(self, address: Address, request: Request) -> Answer:
-        """Send one request, and once more with a fresh token if the one we have is no longer taken."""
-        answer = await self._send(address, request)
-        if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004
-            return await self._send(address, request)
-        return answer
-
-    async def _send(self, address: Address, request: Request) -> Answer:
-        """Send one request and read its answer, within bounds."""
-        headers = {"content-type": _CONTENT_TYPE} if request.body is not None else {}
-        authorization = await self._proof.header(address)
-        if authorization is not None:
-            headers["authorization"] = authorization
-        url = address.url + request.path
-        async with self._http.stream(
-            request.method, url, params=request.query, content=request.body, headers=headers, follow_redirects=False
-        ) as response:
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > _BODY_BYTES:
-                    msg = f"schema registry at {address.url} answers with more than {_BODY_BYTES} bytes"
-                    raise RegistryError(msg, retriable=False, status=response.status_code, url=url)
-        wait = response.headers.get("retry-after", "")
-        return Answer(url, request.method, response.status_code, bytes(body), float(wait) if wait.isdecimal() else None)
+        return await self._asker.ask(request, timeout or self._timeout)
 
 
 def embedded_registry(app: EmbeddedRegistry | None = None, *, clock: Clock | None = None) -> HttpSchemaRegistry:
     """A registry inside this process, reached by the same client without a network; None makes an empty one."""
-    transport = httpx.ASGITransport(app or EmbeddedRegistry())
-    return HttpSchemaRegistry("http://embedded", transport=transport, clock=clock)
+    return HttpSchemaRegistry("http://embedded", transport=in_process(app or EmbeddedRegistry()), clock=clock)
 
 
 def _deleted(asked: bool) -> dict[str, str]:
     return {"deleted": "true"} if asked else {}
-
-
-def _reason(error: Exception) -> str:
-    """Why a request got no answer, in a few words and without the request."""
-    cause = error.__cause__ or error
-    return f"{type(error).__name__}: {cause}"
