@@ -114,6 +114,25 @@ async def test_a_list_that_breaks_off_is_one_error(app: EmbeddedRegistry) -> Non
         await list_subjects(HttpSchemaRegistry("http://registry", transport=httpx.ASGITransport(guarded)))
 
 
+async def test_a_long_list_is_no_crowd_of_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server may name as many subjects as fit into an answer."""
+    names, crowd = [f"s{number:03}" for number in range(300)], 0
+
+    async def counting(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal crowd
+        crowd = max(crowd, len(asyncio.all_tasks()))
+        path = scope["path"]
+        body: Any = {"id": 1, "version": 1, "schema": '"int"', "compatibilityLevel": "FULL"}
+        await canned(200, names if path == "/subjects" else [1] if path.endswith("/versions") else body)(
+            scope, receive, send
+        )
+
+    await list_subjects(HttpSchemaRegistry("http://registry", transport=httpx.ASGITransport(counting)), json=True)
+
+    assert names == [json.loads(line)["subject"] for line in capsys.readouterr().out.splitlines()]
+    assert crowd < 50
+
+
 async def test_a_version_is_shown(registry: HttpSchemaRegistry, capsys: pytest.CaptureFixture[str]) -> None:
     """The latest unless told otherwise; raw is the schema letter by letter."""
     await show_version(registry, "orders-value", None)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from eventhub.errors import IncompatibleSchema, InvalidSchema, RegistryError, SchemaNotFound
 from eventhub.registry.auth import Basic, Bearer
-from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaType
+from eventhub.registry.base import Compatibility, Reference, RegisteredSchema, Schema, SchemaType
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
 from eventhub.registry.embedded.app import EmbeddedRegistry
 from tests.registry.embedded.asking import ask, record, register
@@ -170,13 +170,52 @@ async def test_refusal_of_every_call_is_an_error(call: str) -> None:
 
 @pytest.mark.parametrize("call", ["lookup", "versions", "check", "register"])
 @pytest.mark.parametrize(
-    "body", [None, b"<html>", {"a": 1}, *({"id": odd, "version": 1} for odd in ("x", 0, -1, 1 << 31, 10**30))]
+    "body", [None, b"<html>", {"a": 1}, *({"id": odd, "version": 1} for odd in ("x", 0, -1, 1 << 31, 10**30, True))]
 )
 async def test_answer_of_another_kind_is_an_error(call: str, body: Any) -> None:
     """A server that is no Schema Registry is found out by every call."""
     registry = _canned(200, body)
     with pytest.raises(RegistryError, match="with what no Schema Registry says"):
         await getattr(registry, call)(*("s", _SCHEMA)[: 1 if call == "versions" else 2])
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "1", 1 << 31])
+async def test_version_that_is_none_is_an_error(version: Any) -> None:
+    """Nothing could be asked of it."""
+    for body in ({"id": 1, "version": version, "schema": _SCHEMA.text}, [version]):
+        with pytest.raises(RegistryError, match="with what no Schema Registry says"):
+            await (
+                _canned(200, body).version_numbers("s") if isinstance(body, list) else _canned(200, body).version("s")
+            )
+
+
+async def test_more_versions_than_can_be_looked_at_are_an_error() -> None:
+    """Each would cost a request."""
+    most = list(range(1, 10_001))
+
+    assert most == list(await _canned(200, most).version_numbers("s"))
+    with pytest.raises(RegistryError, match="with what no Schema Registry says"):
+        await _canned(200, [*most, 10_001]).version_numbers("s")
+
+
+@pytest.mark.parametrize("body", [b"<html>", None, [], {"compatibilityLevel": "SIDEWAYS"}, {"compatibilityLevel": 7}])
+async def test_nonsense_is_no_level(body: Any) -> None:
+    """What would be allowed must not be guessed."""
+    with pytest.raises(RegistryError, match="with what no Schema Registry says"):
+        await _canned(200, body).level("s")
+
+
+@pytest.mark.parametrize("body", [b"<html>", None, []])
+async def test_nonsense_is_no_mode(body: Any) -> None:
+    """It is not taken for a server without modes."""
+    with pytest.raises(RegistryError, match="with what no Schema Registry says"):
+        await _canned(200, body).mode("s")
+
+
+async def test_config_without_a_level_has_that_of_the_registry(client_of: Callable[..., HttpSchemaRegistry]) -> None:
+    """A subject may set other things alone."""
+    async with scripted(answer(200, {"normalize": True}), answer(200, {"compatibilityLevel": "FULL"})) as script:
+        assert Compatibility.FULL is await client_of(script.url).level("s")
 
 
 @pytest.mark.parametrize("guid", ["no guid", 7, "e3cfa3e5-8c08-aa5b-2333", ""])

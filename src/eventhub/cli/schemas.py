@@ -85,19 +85,21 @@ async def list_subjects(
     registry: HttpSchemaRegistry, prefix: str = "", *, deleted: bool = False, json: bool = False
 ) -> None:
     """Print what there is."""
-    places = asyncio.Semaphore(_AT_ONCE)
-
-    async def look(name: str) -> Subject | None:
-        async with places:
-            return await _subject(registry, name, deleted=deleted)
-
     names = await registry.subjects(prefix, deleted=deleted)
+    seen: dict[str, Subject | None] = {}
+    left = iter(names)
+
+    async def look() -> None:
+        for name in left:  # shared, so that there are as many tasks as requests and not as names
+            seen[name] = await _subject(registry, name, deleted=deleted)
+
     try:
         async with asyncio.TaskGroup() as tasks:
-            looks = [tasks.create_task(look(name)) for name in names]
+            for _ in range(_AT_ONCE):
+                tasks.create_task(look())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    found = [subject for subject in (look.result() for look in looks) if subject is not None]
+    found = [subject for subject in map(seen.get, names) if subject is not None]
     if not json:
         Console().print(as_table(found))
         return

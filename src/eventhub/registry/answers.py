@@ -6,8 +6,9 @@ Servers differ: error bodies may be empty or no JSON, some answer 204, older one
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,10 @@ RETRIABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed; those that Confluent's own clients retry."""
 INVALID_SCHEMA = 42201
 _LONGEST_MESSAGE = 2_000
-_LAST_ID = 2**31 - 1  # four bytes of a record hold it, with a sign
+_LAST_NUMBER = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, since its JSON is kept: reading 4 MiB takes half a second
 class Answer:
     """One answer of a server."""
 
@@ -33,8 +34,10 @@ class Answer:
     body: bytes
     retry_after: float | None = None
     """The seconds that the server asks us to wait, or None."""
+    secrets: Collection[str] = field(default=(), repr=False)
+    """What was sent and is not to be shown, should the server say it again."""
 
-    @property
+    @cached_property
     def json(self) -> Json:
         """The body as JSON; None if it is empty or no JSON."""
         try:
@@ -53,13 +56,16 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What the server says is wrong, in one line and shortened."""
+        """What the server says is wrong, in one line of letters that can be seen, shortened and without secrets."""
         match self.json:
             case {"message": str(message)}:
                 text = message
             case _:
                 text = self.body.decode(errors="replace")
-        return " ".join(text.split())[:_LONGEST_MESSAGE]
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        text = " ".join(text[: 2 * _LONGEST_MESSAGE].split())[:_LONGEST_MESSAGE]
+        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
     @property
     def succeeded(self) -> bool:
@@ -141,11 +147,16 @@ def registered_in(answer: Answer, subject: str, sent: Schema | None = None) -> R
         RegistryError: If there is no version in it, or no id that fits into a record.
     """
     match answer.json:
-        case {"id": int(schema_id), "version": int(version), **rest} if 0 < schema_id <= _LAST_ID:
+        case {"id": schema_id, "version": version, **rest} if is_number(schema_id) and is_number(version):
             schema = sent if sent is not None and "schema" not in rest else schema_in(answer, sent)
             return RegisteredSchema(schema, schema_id, subject, version, _guid(rest.get("guid")))
         case _:
             raise unreadable(answer)
+
+
+def is_number(value: Json) -> bool:
+    """Whether JSON is an id or the number of a version: four bytes of a record hold it, with a sign."""
+    return type(value) is int and 0 < value <= _LAST_NUMBER
 
 
 def _guid(given: Json) -> str | None:

@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from eventhub.clock import Clock
-from eventhub.errors import RegistryError
+from eventhub.errors import DeclarationError, RegistryError
 from eventhub.registry.addresses import Address, Rotation, back_off, parse_addresses, shares
 from eventhub.registry.answers import Answer, unreachable
-from eventhub.registry.auth import Basic, Bearer, Proof
+from eventhub.registry.auth import Basic, Bearer, Proof, fits_header
 from eventhub.registry.requests import Request
 from eventhub.serving import App
 
 _BODY_BYTES = 4 << 20  # four times the largest schema: room for what a server says around it
+_LEAST_SECRET = 8  # characters of a header's value; shorter ones are words
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 Transport = httpx.AsyncBaseTransport
@@ -46,8 +47,13 @@ class Asker:
         """Describe the registry, as for ``HttpSchemaRegistry``; nothing is sent yet.
 
         Raises:
-            DeclarationError: If an address is none.
+            DeclarationError: If an address is none, or a header cannot be sent.
         """
+        for name, value in headers.items():
+            if not fits_header(value):
+                msg = f"the header {name!r} for the schema registry holds letters that none can; see how it is read"
+                raise DeclarationError(msg)
+        self._header_values = [value for value in headers.values() if len(value) >= _LEAST_SECRET]
         self._addresses = parse_addresses(urls)
         self._proof = Proof(auth)
         self._clock = clock
@@ -98,6 +104,7 @@ class Asker:
 
     async def _try(self, address: Address, request: Request, seconds: float, failures: dict[str, str]) -> Answer | None:
         """One attempt at one address; None if it did not answer."""
+        failures.setdefault(address.url, "no whole answer")  # should the time end meanwhile
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._send_proved(address, request)
@@ -106,7 +113,8 @@ class Asker:
         except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last two of hosts that are none
             failures[address.url] = _reason(error)
         else:
-            failures[address.url] = f"answered {answer.status} {answer.message}".rstrip()
+            if answer.retriable:
+                failures[address.url] = f"answered {answer.status} {answer.message}".rstrip()
             return answer
         return None
 
@@ -133,8 +141,11 @@ class Asker:
                 if len(body) > _BODY_BYTES:
                     msg = f"schema registry at {address.url} answers with more than {_BODY_BYTES} bytes"
                     raise RegistryError(msg, retriable=False, status=response.status_code, url=url)
+        self._http.cookies.clear()  # no registry needs any, and a hostile one could hand out more and more
         wait = response.headers.get("retry-after", "")
-        return Answer(url, request.method, response.status_code, bytes(body), float(wait) if wait.isdecimal() else None)
+        retry_after = float(wait) if wait.isdecimal() else None
+        secrets = (*self._proof.secrets(address, authorization), *self._header_values)
+        return Answer(url, request.method, response.status_code, bytes(body), retry_after, secrets)
 
 
 def _reason(error: Exception) -> str:

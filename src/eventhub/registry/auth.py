@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from eventhub.errors import RegistryError
 from eventhub.registry.addresses import Address
 
+_LEAST_SECRET = 4  # characters; a shorter one is part of too many words
+
 
 @dataclass(frozen=True, slots=True)
 class Basic:
@@ -46,6 +48,15 @@ class Proof:
             case _:
                 return None
 
+    def secrets(self, address: Address, header: str | None) -> list[str]:
+        """What is not to be shown of a header, and of what stands behind it."""
+        found = [address.password]
+        if isinstance(self._auth, Basic):
+            found.append(self._auth.password)
+        if header is not None:
+            found.append(header.partition(" ")[2])
+        return [secret for secret in found if len(secret) >= _LEAST_SECRET]
+
     async def refresh(self, address: Address) -> bool:
         """Get a fresh token; False if there is no way to get one for this address."""
         match self._auth:
@@ -56,9 +67,14 @@ class Proof:
                 return False
 
 
+def fits_header(text: str) -> bool:
+    """Whether a header can hold a text; the libraries below would show one that does not fit in their error."""
+    return text.isascii() and text.isprintable()
+
+
 def _sendable(token: str) -> str:
-    """The token, if a header can hold it; the libraries below would show it in their error."""
-    if not token.isascii() or not token.isprintable():
+    """The token, if a header can hold it."""
+    if not fits_header(token):
         msg = "the token for the schema registry holds letters that no header can; see how it is read"
         raise RegistryError(msg, retriable=False)
     return token

@@ -11,7 +11,7 @@ import structlog
 
 from eventhub.clock import Clock, SystemClock
 from eventhub.errors import IncompatibleSchema, SchemaNotFound
-from eventhub.registry.answers import Answer, failure, registered_in, schema_in, unreadable
+from eventhub.registry.answers import Answer, failure, is_number, registered_in, schema_in, unreadable
 from eventhub.registry.asking import Asker, Transport, in_process
 from eventhub.registry.auth import Basic, Bearer
 from eventhub.registry.base import Compatibility, RegisteredSchema, Schema
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 _START_CALLS = 2  # a start may take as long as two calls: whoever starts is patient, up to 15 s
 _START_TIMEOUT = 14.0
+_MOST_VERSIONS = 10_000  # of one subject; each costs a request
 
 
 class HttpSchemaRegistry:
@@ -56,7 +57,7 @@ class HttpSchemaRegistry:
             clock: Where the time comes from; None for the machine's.
 
         Raises:
-            DeclarationError: If an address is none.
+            DeclarationError: If an address is none, or a header cannot be sent.
         """
         clock = clock or SystemClock()
         self._timeout = timeout
@@ -181,7 +182,7 @@ class HttpSchemaRegistry:
             raise failure(answer)
         match answer.json:
             case [*subjects] if all(isinstance(subject, str) for subject in subjects):
-                return sorted(subject for subject in subjects if subject.startswith(prefix))  # not all servers filter
+                return sorted({subject for subject in subjects if subject.startswith(prefix)})  # not all servers filter
             case _:
                 raise unreadable(answer)
 
@@ -206,8 +207,8 @@ class HttpSchemaRegistry:
         if not answer.succeeded:
             raise failure(answer)
         match answer.json:
-            case [*numbers] if all(isinstance(number, int) for number in numbers):
-                return sorted(numbers)
+            case [*numbers] if len(numbers) <= _MOST_VERSIONS and all(map(is_number, numbers)):
+                return sorted(set(numbers))
             case _:
                 raise unreadable(answer)
 
@@ -271,11 +272,15 @@ class HttpSchemaRegistry:
         """
         for path in (f"/config/{part(subject)}", "/config"):
             answer = await self._ask("GET", path, query={"defaultToGlobal": "true"})
+            if not answer.succeeded and answer.status != 404:  # noqa: PLR2004
+                raise failure(answer)
             match answer.json:
                 case {"compatibilityLevel": str(level)} if level in set(Compatibility):
                     return Compatibility(level)
-                case _ if not answer.succeeded and answer.status != 404:  # noqa: PLR2004
-                    raise failure(answer)
+                case {**config} if "compatibilityLevel" not in config:  # a config of other things, or an error
+                    pass
+                case _ if answer.succeeded:
+                    raise unreadable(answer)
                 case _:
                     pass
         return Compatibility.BACKWARD
@@ -287,11 +292,13 @@ class HttpSchemaRegistry:
             RegistryError: If there is no proper answer in time.
         """
         answer = await self._ask("GET", f"/mode/{part(subject)}", query={"defaultToGlobal": "true"})
+        if not answer.succeeded and answer.status not in {403, 404, 405}:
+            raise failure(answer)
         match answer.json:
             case {"mode": str(mode)}:
                 return mode
-            case _ if not answer.succeeded and answer.status not in {403, 404, 405}:
-                raise failure(answer)
+            case _ if answer.succeeded and not isinstance(answer.json, dict):
+                raise unreadable(answer)
             case _:
                 return None
 
