@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub import Context, Limits, Options, Retry, Service, subscribe
+from eventhub import Context, Event, Limits, Options, Retry, Service, subscribe
+from eventhub import headers as names
 from eventhub.brokers.memory import MemoryBroker, Operation
+from eventhub.codecs.serde import Serde
 from eventhub.errors import AuthorizationFailed
 from eventhub.record import ProducerRecord
 from eventhub.runtime.replay import DeadLetterTopic, Selection
@@ -305,6 +307,27 @@ async def test_a_replay_does_not_wait_for_newer_records_of_its_key(shop: Shop) -
         release.set()
 
     assert [0, 1, 0] == seen
+
+
+async def test_a_replay_may_have_a_schema_that_its_process_has_not_met(shop: Shop) -> None:
+    """It is fetched for the topic that the record stood on at first, as for any other record of that topic."""
+    seen: list[Any] = []
+    service, topic = listening(shop, seen), shop.order.__event__.topic
+
+    class Newer(Event, topic=topic, key="customer", name="Order"):
+        customer: str
+        number: int = 0
+        note: str = ""
+
+    origin = (names.ORIGIN_TOPIC, topic.encode()), (names.ORIGIN_PARTITION, b"0"), (names.ORIGIN_OFFSET, b"7")
+    async with shop.serving(service) as hub:
+        serde = Serde(hub.registry, auto_register=True)
+        await serde.prepare(writes=[Newer])
+        value = serde.encode(Newer(customer="a", number=7))
+        await hub.producer.send([ProducerRecord(service.replay_topics[0], b"a", value, origin)])
+        await until(lambda: hub.supervisors[0].counters.handled + hub.supervisors[0].counters.dead_lettered)
+
+    assert [("a", 7)] == seen
 
 
 async def test_a_stranger_on_the_replay_topic_is_given_up_and_harms_nobody(shop: Shop) -> None:

@@ -15,7 +15,7 @@ from eventhub.retry import Exhausted, Fate, Retry, backoff
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.dead_letter import dead_letter, first_origin, read_dead_letter
 from eventhub.runtime.hooks import tell
-from eventhub.runtime.retry_topic import set_aside
+from eventhub.runtime.retry_topic import restored, set_aside
 from eventhub.service import dead_letter_topic, retry_topic
 from eventhub.subscription import Ordering
 
@@ -118,7 +118,7 @@ class Recovery:
             self._gate.left()
             raise end
         attempts = attempts or self._known(record, partition)
-        cause = await self._resolve(record) if isinstance(error, SchemaUnresolved) else error
+        cause = await self._resolve(record, partition) if isinstance(error, SchemaUnresolved) else error
         if cause is None:
             return attempts
         attempts.error = cause
@@ -169,10 +169,12 @@ class Recovery:
         self._gate.left()
         return Fate.PAUSE if telling and self._gate.shut else fate
 
-    async def _resolve(self, record: Record) -> EventHubError | None:
+    async def _resolve(self, record: Record, partition: Partition) -> EventHubError | None:
         """Fetch the schema of a record; returns what prevented it, or None."""
-        try:
-            await self._wiring.reader.resolve(record)
+        try:  # by the topic that its schema is read for, not by the one where it came back
+            await self._wiring.reader.resolve(
+                record if partition.origin is None else restored(record, partition.origin)
+            )
         except EventHubError as error:
             return error
         return None
