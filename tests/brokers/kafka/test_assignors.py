@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eventhub.brokers.kafka.assignors import assignors
 
 GROUP = "inventory"
-ORDERS, BESIDE = "orders", "orders.inventory.retry.replay"
+ORDERS, BESIDE, RETRIES = "orders", "orders.inventory.retry.replay", "orders.inventory.retry.10s"
 Shares = Mapping[str, set[TopicPartition]]
 
 
@@ -61,15 +61,17 @@ def numbers(share: Collection[TopicPartition], topic: str) -> set[int]:
 @example(comings=[{"a"}, {"a", "b"}], partitions=3)
 def test_partitions_beside_others_go_with_them(comings: list[set[str]], partitions: int) -> None:
     """Whoever comes and goes, the events are shared out fairly, and all is read by somebody."""
-    cluster = Cluster({ORDERS: partitions, BESIDE: partitions})
+    topics = (ORDERS, BESIDE, RETRIES)
+    cluster = Cluster(dict.fromkeys(topics, partitions))
     members: dict[str, type[StickyPartitionAssignor]] = {}
     for generation, present in enumerate(comings):
-        members = {name: members.get(name) or assignors(GROUP, [ORDERS, BESIDE])[0] for name in sorted(present)}
+        members = {name: members.get(name) or assignors(GROUP, topics)[0] for name in sorted(present)}
         shares = rebalance(cluster, members, generation)
 
         assert counts(shares, ORDERS)[-1] - counts(shares, ORDERS)[0] <= 1
         assert partitions == sum(counts(shares, ORDERS))
-        assert all(numbers(share, ORDERS) == numbers(share, BESIDE) for share in shares.values())
+        for topic in (BESIDE, RETRIES):
+            assert all(numbers(share, ORDERS) == numbers(share, topic) for share in shares.values())
 
 
 def test_a_newcomer_takes_no_more_than_its_share() -> None:

@@ -19,7 +19,7 @@ _SHORT = 0.05  # seconds
 @given(members=st.integers(min_value=1, max_value=8), partitions=st.integers(min_value=0, max_value=12))
 def test_equal_members_get_equal_shares(members: int, partitions: int) -> None:
     """Every partition has one owner, and no member has two more than another."""
-    shares = assign({f"member-{number}": _PARTITIONS[:partitions] for number in range(members)})
+    shares = assign("inventory", {f"member-{number}": _PARTITIONS[:partitions] for number in range(members)})
     sizes = [len(share) for share in shares.values()]
 
     assert _PARTITIONS[:partitions] == sorted(partition for share in shares.values() for partition in share)
@@ -30,7 +30,29 @@ def test_partition_goes_to_who_reads_its_topic() -> None:
     """A member is given no partition of a topic that it does not read."""
     foreign = TopicPartition("stock", 0)
 
-    assert {"one": [_PARTITIONS[0]], "other": [foreign]} == assign({"one": _PARTITIONS[:1], "other": [foreign]})
+    assert {"one": [_PARTITIONS[0]], "other": [foreign]} == assign(
+        "inventory", {"one": _PARTITIONS[:1], "other": [foreign]}
+    )
+
+
+@given(members=st.integers(1, 5), partitions=st.integers(1, 12))
+def test_partitions_beside_others_go_with_them(members: int, partitions: int) -> None:
+    """The events are shared out fairly, and whoever gets failures to try again gets successes, too."""
+    names = ("orders", "orders.inventory.retry.10s", "orders.inventory.retry.replay")
+    every = [TopicPartition(name, number) for name in names for number in range(partitions)]
+    shares = assign("inventory", {f"member-{number}": every for number in range(members)})
+    numbers = [[[p.partition for p in share if p.topic == name] for name in names] for share in shares.values()]
+
+    assert all(events == retries == replays for events, retries, replays in numbers)
+    assert max(len(events) for events, *_ in numbers) - min(len(events) for events, *_ in numbers) <= 1
+
+
+def test_partition_beside_one_that_its_member_does_not_read_goes_to_another() -> None:
+    """As while some members do not know of a topic yet."""
+    beside = TopicPartition("orders.inventory.retry.10s", 0)
+    wanted = {"old": _PARTITIONS[:1], "new": [*_PARTITIONS[:1], beside]}
+
+    assert {"old": _PARTITIONS[:1], "new": [beside]} == assign("inventory", wanted)
 
 
 async def test_member_that_is_not_heard_of_is_thrown_out() -> None:

@@ -12,25 +12,25 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
 )
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
+from eventhub.brokers.beside import beside
+
 
 def assignors(group: str, topics: Collection[str]) -> tuple[type, type]:
     """Sticky first; every member joins a group that still uses round robin, too.
 
-    A topic that the group keeps beside another (``<topic>.<group>.…``, for replays) is empty most of the
-    time. Counted like any other it would make a fair share: one member would get the events, another the
-    silence beside them. So its partitions go with those of the same number of the other topic.
+    Partitions of topics that the group keeps beside another go with those of the same number of that one.
 
     The sticky assignor keeps its state on its class, so members in one process would overwrite each
     other's: each gets a class of its own.
     """
-    beside = {topic: other for topic in topics for other in topics if topic.startswith(f"{other}.{group}.")}
+    kept = beside(group, topics)
 
     class Sticky(StickyPartitionAssignor):  # type: ignore[misc]  # the client has no types
         @classmethod
         def assign(
             cls, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
         ) -> dict[str, ConsumerProtocolMemberAssignment]:
-            following = _following(cluster, members, beside)
+            following = _following(cluster, members, kept)
             alone = {name: _without(member, following) for name, member in members.items()}
             return {name: _with(share, following) for name, share in super().assign(cluster, alone).items()}
 
@@ -38,20 +38,20 @@ def assignors(group: str, topics: Collection[str]) -> tuple[type, type]:
         def parse_member_metadata(cls, metadata: ConsumerProtocolMemberMetadata) -> StickyAssignorMemberMetadataV1:
             """What a member had before, less what it asks for no longer."""
             before = super().parse_member_metadata(metadata)
-            kept = [partition for partition in before.partitions if partition.topic in before.subscription]
-            return before._replace(partitions=kept)
+            asked = [partition for partition in before.partitions if partition.topic in before.subscription]
+            return before._replace(partitions=asked)
 
     return Sticky, RoundRobinPartitionAssignor
 
 
 def _following(
-    cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata], beside: Mapping[str, str]
+    cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata], kept: Mapping[str, str]
 ) -> Mapping[str, str]:
     """The topics that can follow another: as many partitions, and every member reads both."""
     asked = [member.subscription for member in members.values()]
     return {
         topic: other
-        for topic, other in beside.items()
+        for topic, other in kept.items()
         if cluster.partitions_for_topic(topic) == cluster.partitions_for_topic(other) is not None
         and all(topic in subscription and other in subscription for subscription in asked)
     }

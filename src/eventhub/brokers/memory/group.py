@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from eventhub.brokers.base import METADATA_LIMIT, OffsetAndMetadata
+from eventhub.brokers.beside import beside
 from eventhub.errors import BrokerError, CommitFailed
 from eventhub.record import TopicPartition
 
@@ -131,21 +132,25 @@ class Group:
             _cancel(self._members.pop(late).session)
         self._generation += 1
         self._over = asyncio.Event()
-        shares = assign({name: member.wanted for name, member in self._members.items()})
+        shares = assign(self.name, {name: member.wanted for name, member in self._members.items()})
         for name, member in self._members.items():
             member.place.set_result(Joined(self._generation, shares[name], self._over))
             self.heartbeat(name)
 
 
-def assign(
-    wanted: Mapping[str, Collection[TopicPartition]],
-) -> Mapping[str, Collection[TopicPartition]]:
-    """Give every partition to one of the members that want it, the one with the fewest so far."""
-    shares: dict[str, list[TopicPartition]] = {name: [] for name in wanted}
-    for partition in sorted({partition for partitions in wanted.values() for partition in partitions}):
-        takers = [name for name, partitions in wanted.items() if partition in partitions]
-        shares[min(takers, key=lambda name: len(shares[name]))].append(partition)
-    return shares
+def assign(group: str, wanted: Mapping[str, Collection[TopicPartition]]) -> Mapping[str, Collection[TopicPartition]]:
+    """Give every partition to one of the members that want it, the one with the fewest so far.
+
+    One that the group keeps beside another goes to whoever has that one.
+    """
+    partitions = {partition for wants in wanted.values() for partition in wants}
+    kept = beside(group, {partition.topic for partition in partitions})
+    owners: dict[TopicPartition, str] = {}
+    for partition in sorted(partitions, key=lambda partition: (partition.topic in kept, partition)):
+        takers = [name for name, wants in wanted.items() if partition in wants]
+        leader = owners.get(TopicPartition(kept.get(partition.topic, ""), partition.partition))
+        owners[partition] = leader if leader in takers else min(takers, key=list(owners.values()).count)
+    return {name: sorted(partition for partition, owner in owners.items() if owner == name) for name in wanted}
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:
