@@ -8,16 +8,21 @@ compare it with what the process commits.
 import asyncio
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventhub.brokers.base import OffsetAndMetadata
-from eventhub.record import TopicPartition
+from eventhub.headers import ID
+from eventhub.record import Record, TopicPartition
 from eventhub.runtime.offset_map import OffsetMap, decode_map
+from eventhub.service import retry_wait
 from tests.simulation.history import History
 from tests.simulation.ledger import Lane, Ledger, Place
-from tests.simulation.plan import Manner, Plan
+from tests.simulation.plan import GROUP, ORDERS, Manner, Plan
 from tests.simulation.processes import Process
+
+MILLISECOND = 0.001
+"""The seconds by which a record's time may be rounded."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +64,8 @@ class Attempt:
 
     process: Process
     number: int
+    place: Place
+    """Where the record was read."""
     share: Share
     cancelled: bool = False
     """Whether the handler was cancelled and went on."""
@@ -67,14 +74,15 @@ class Attempt:
 class Laws:
     """The account of one history."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, history: History) -> None:
-        """Begin with nothing handled."""
+    def __init__(self, plan: Plan, ledger: Ledger, history: History, now: Callable[[], float]) -> None:
+        """Begin with nothing handled, at a time of day that is told when it is asked for."""
+        self._now = now
         self._plan = plan
         self._ledger = ledger
         self._history = history
         self._terms: dict[Process, Term] = {}
         self._running: dict[tuple[Process, Lane], Attempt] = {}
-        self._owed: dict[tuple[Process, int], tuple[Attempt, int]] = {}  # receipts that are not acknowledged yet
+        self._owed: dict[tuple[Process, Place], tuple[Attempt, int]] = {}  # receipts that are not acknowledged yet
         self._front: dict[Lane, int] = {}  # the highest offset that was ever completed
         self.stored: dict[TopicPartition, OffsetAndMetadata] = {}
         """What the group has committed."""
@@ -119,11 +127,15 @@ class Laws:
         if told.offset != offset:
             self.break_(f"{process.name} begins {_at(partition, offset)}, committed is {told.offset}")
 
-    def polled(self, process: Process, partition: TopicPartition, offset: int) -> None:
-        """A member was given records up to an offset."""
+    def polled(self, process: Process, partition: TopicPartition, records: Sequence[Record]) -> None:
+        """A member was given records."""
+        if (wait := wait_in(partition)) is not None:
+            for record in records:
+                place = Place(partition, record.offset)
+                self._ledger.stands_again(number_of(record), place, record.timestamp + wait)
         share = self._share(process, partition)
         if share is not None:
-            share.polled = max(share.polled, offset + 1)
+            share.polled = max(share.polled, records[-1].offset + 1)
 
     def gives_up(self, process: Process) -> None:
         """A member has given up all its partitions; what it finished must be stored."""
@@ -145,15 +157,16 @@ class Laws:
 
     # -- what a handler does ----------------------------------------------------------------------
 
-    def begins(self, process: Process, number: int) -> Attempt:
-        """A handler is called."""
-        place, lane = self._ledger.places[number], self._ledger.lane(number)
-        share = self._share(process, place.partition)
+    def begins(self, process: Process, number: int, read_at: Place | None, told: int | None) -> Attempt:
+        """A handler is called for a record that was read at a place, and is told the number of the attempt or not."""
+        place = read_at or self._ledger.places[number]
+        lane, share = self._ledger.lane(place), self._share(process, place.partition)
         self._history.note(process.name, "handles", number, _at(*place), lane.key)
-        attempt = Attempt(process, number, share or Share())
+        attempt = Attempt(process, number, place, share or Share())
         if not process.dead:
             attempt.share.finished -= attempt.share.late & {place.offset}
-            if (wrong := self._wrong_to_begin(attempt, place, lane)) is not None:
+            wrong = self._wrong_to_begin(attempt, place, lane) or self._wrong_to_try(attempt, told)
+            if wrong is not None:
                 self.break_(f"{process.name} handles order {number} at {_at(*place)}{wrong}")
             self._running[process, lane] = attempt
         return attempt
@@ -172,6 +185,15 @@ class Laws:
         if self.over or (self._plan.calm and attempt.number in self.finished):
             return " again, although nothing went wrong"
         return None
+
+    def _wrong_to_try(self, attempt: Attempt, told: int | None) -> str | None:
+        """What is wrong with the time of an attempt, or with the number that the handler is told of it, or None."""
+        due = self._ledger.due.get(attempt.place)
+        if due is not None and (early := due - self._now()) > MILLISECOND:
+            return f" {early:.3f} s before it is due"
+        if told is not None and told > self.failed[attempt.number] + 1:
+            return f" as attempt {told}, after {self.failed[attempt.number]} failures"
+        return " as if it had not failed before" if due is not None and told == 1 else None
 
     def _at_once(self, process: Process, lane: Lane) -> Attempt | None:
         """An attempt at an order of the lane that is under way and must not be, or None.
@@ -198,7 +220,7 @@ class Laws:
         if attempt.process.dead:
             return
         self._ends(attempt)
-        place, lane = self._ledger.places[attempt.number], self._ledger.lane(attempt.number)
+        place, lane = attempt.place, self._ledger.lane(attempt.place)
         self._history.note(attempt.process.name, "completes", attempt.number)
         if not self.completed[attempt.number]:
             if place.offset < self._front.get(lane, -1):
@@ -207,7 +229,7 @@ class Laws:
         self.completed[attempt.number] += 1
         self.failed[attempt.number] += attempt.cancelled  # it may have been its deadline that cancelled it
         if receipts:
-            self._owed[attempt.process, attempt.number] = (attempt, receipts)
+            self._owed[attempt.process, place] = (attempt, receipts)
         else:
             self._finish(attempt)
 
@@ -221,30 +243,31 @@ class Laws:
         if done:
             self._finish(attempt)
 
-    def receipt_acknowledged(self, process: Process, number: int) -> None:
+    def receipt_acknowledged(self, process: Process, number: int, read_at: Place | None) -> None:
         """The broker has an event that a handler returned, and the process knows it."""
         self._history.note(process.name, "has published a receipt of", number)
-        if (process, number) in self._owed:
-            attempt, owed = self._owed.pop((process, number))
+        place = read_at or self._ledger.places[number]
+        if (process, place) in self._owed:
+            attempt, owed = self._owed.pop((process, place))
             if owed > 1:
-                self._owed[process, number] = (attempt, owed - 1)
+                self._owed[process, place] = (attempt, owed - 1)
             else:
                 self._finish(attempt)
 
-    def letter_acknowledged(self, process: Process, place: Place) -> None:
-        """The broker has a dead letter, and the process knows it."""
-        self._history.note(process.name, "gives up", _at(*place))
+    def copy_acknowledged(self, process: Process, place: Place, topic: str) -> None:
+        """The broker has what was sent in a record's place, a dead letter or for a retry, and the process knows it."""
+        self._history.note(process.name, "has put", _at(*place), "into", topic)
         share = self._share(process, place.partition)
         if share is not None:
             share.finished.add(place.offset)
 
     def _ends(self, attempt: Attempt) -> None:
-        key = (attempt.process, self._ledger.lane(attempt.number))
+        key = (attempt.process, self._ledger.lane(attempt.place))
         if self._running.get(key) is attempt:
             del self._running[key]
 
     def _finish(self, attempt: Attempt) -> None:
-        offset = self._ledger.places[attempt.number].offset
+        offset = attempt.place.offset
         attempt.share.finished.add(offset)
         if attempt.cancelled:
             attempt.share.late.add(offset)
@@ -313,5 +336,16 @@ class Laws:
         return offset < position.offset or (offset_map is not None and offset_map.done(offset))
 
 
+def wait_in(partition: TopicPartition) -> int | None:
+    """The seconds for which records wait in a partition, or None if they do not."""
+    return retry_wait(partition.topic, ORDERS, GROUP)
+
+
+def number_of(record: Record) -> int:
+    """The number of an order that was set aside; its id is its number."""
+    return int(record.header(ID) or b"")
+
+
 def _at(partition: TopicPartition, offset: int) -> str:
-    return f"{partition.partition}@{offset}"
+    waits = wait_in(partition)
+    return f"{partition.partition}@{offset}" + (f" of those that wait {waits} s" if waits is not None else "")

@@ -1,5 +1,6 @@
 """What is known of the records of one history: where each order stands, and who is before it in its lane."""
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -32,7 +33,9 @@ class Ledger:
         self.orders: list[OrderPlan] = []
         """The orders so far, by number."""
         self.places: dict[int, Place] = {}
-        """Where each order stands, by number."""
+        """Where each order stood at first, by number."""
+        self.due: dict[Place, float] = {}
+        """When the records of retry topics that were read so far are due, in seconds since the epoch."""
         self._numbers: dict[Place, int] = {}
         self._partitions: dict[TopicPartition, list[int]] = defaultdict(list)
         self._lanes: dict[Lane, list[int]] = defaultdict(list)
@@ -42,16 +45,24 @@ class Ledger:
         number = order.number
         self.orders.append(order)
         self.places[number] = place
-        self._numbers[place] = number
-        self._partitions[place.partition].append(place.offset)
-        self._lanes[self.lane(number)].append(place.offset)
+        self._note(number, place)
 
-    def lane(self, number: int) -> Lane:
-        """The lane of an order; one of its own where nothing is ordered."""
-        place = self.places[number]
+    def stands_again(self, number: int, place: Place, due: float) -> None:
+        """Note where an order stands that was set aside, when it is read there."""
+        if place not in self.due:
+            self.due[place] = due
+            self._note(number, place)
+
+    def _note(self, number: int, place: Place) -> None:
+        self._numbers[place] = number
+        insort(self._partitions[place.partition], place.offset)
+        insort(self._lanes[self.lane(place)], place.offset)
+
+    def lane(self, place: Place) -> Lane:
+        """The lane of an order at a place; one of its own where nothing is ordered."""
         match self._ordering:
             case Ordering.KEY:
-                return Lane(place.partition, self.orders[number].customer)
+                return Lane(place.partition, self.order_at(place).customer)
             case Ordering.PARTITION:
                 return Lane(place.partition, None)
             case Ordering.NONE:
@@ -70,5 +81,5 @@ class Ledger:
         return self._lanes[lane]
 
     def last(self) -> dict[TopicPartition, int]:
-        """The last offset of each partition that holds a record."""
+        """The last offset of each partition that holds a record, as far as is known."""
         return {partition: offsets[-1] for partition, offsets in self._partitions.items() if offsets}

@@ -20,16 +20,19 @@ from eventhub.runtime.assignment import Assignment
 from eventhub.runtime.attempts import Attempts
 from eventhub.runtime.channels import Channel
 from eventhub.runtime.counters import Counters
+from eventhub.runtime.delay import Delay
 from eventhub.runtime.lanes import Lanes
 from eventhub.runtime.offset_map import OffsetMap
 from eventhub.runtime.offsets import Offsets
 from eventhub.runtime.options import Options
 from eventhub.runtime.partition import Lane, Partition
+from eventhub.runtime.plan import Plan
 from eventhub.runtime.recovery import Recovery
+from eventhub.runtime.retry_topic import set_aside
 from eventhub.runtime.trials import Trials
 from eventhub.runtime.wiring import Wiring
 from eventhub.runtime.worker import Worker
-from eventhub.service import Service
+from eventhub.service import Service, retry_topic
 from eventhub.subscription import Ordering
 
 
@@ -134,6 +137,39 @@ class FinishesTwice(Offsets):
             super().finish(offset)
 
 
+class DropsWhatIsSetAside(Recovery):
+    """Takes a record for set aside although its retry topic did not take it."""
+
+    async def _set_aside(self, record: Record, partition: Partition, plan: Plan, attempts: Attempts) -> bool:
+        wait = plan.retry.long_wait_before(attempts.attempt + 1)
+        if wait is None or partition.ordering is not Ordering.NONE:
+            return False
+        reason = attempts.reason(self._group, plan.name)
+        topic = retry_topic(partition.topic, self._group, wait)
+        copy = set_aside(record, reason, topic=topic, trusted=partition.origin is not None)
+        await self._wiring.publisher.producer.send([copy])
+        return True
+
+
+class WaitsForNothing(Delay):
+    """Takes every record for due."""
+
+    def due(self, records: Sequence[Record], now: float, monotonic: float) -> Sequence[Record]:
+        """All of them."""
+        del now, monotonic
+        return records
+
+
+class PassesOverWhatWaits(Assignment):
+    """Reads on behind the records that are not due."""
+
+    def _due(self, partition: Partition, records: Sequence[Record]) -> Sequence[Record]:
+        due = super()._due(partition, records)
+        partition.position = records[-1].offset + 1
+        self._speaking().seek(partition.topic_partition, partition.position)
+        return due
+
+
 class ForgetsTheStubborn(Worker):
     """Knows nothing of handlers that outlive the worker before."""
 
@@ -185,6 +221,9 @@ MUTANTS: Mapping[str, Collection[Swap]] = {
     "no-epoch": [(worker, "Assignment", KnowsNoEpochs), (assignment, "Offsets", FinishesTwice)],
     "retry-reorders": [(worker, "Lanes", ReordersRetries), (assignment, "Offsets", FinishesTwice)],
     "forget-parked": [(worker, "Lanes", ForgetsTheParked), (assignment, "Offsets", FinishesTwice)],
+    "drop-on-set-aside-failure": [(worker, "Recovery", DropsWhatIsSetAside)],
+    "wait-for-nothing": [(assignment, "Delay", WaitsForNothing)],
+    "pass-over-what-waits": [(worker, "Assignment", PassesOverWhatWaits)],
     "forget-stubborn": [(supervisor, "Worker", ForgetsTheStubborn)],
     "mark-nobody": [(worker, "Trials", MarksNobody)],
     "accuse-the-first": [(worker, "Assignment", AccusesTheFirst)],

@@ -13,28 +13,37 @@ from eventhub.event import Stamp
 from eventhub.headers import stamp_headers
 from eventhub.record import ProducerRecord
 from eventhub.service import dead_letter_topic
+from tests.simulation.in_hand import in_hand
 from tests.simulation.laws import Attempt, Laws
 from tests.simulation.ledger import Ledger
-from tests.simulation.plan import LONGEST_STUBBORN, MOST_FAILURES, NEVER_CALLED, WAITS, Manner, OrderPlan, Plan
+from tests.simulation.plan import (
+    GROUP,
+    LONGEST_STUBBORN,
+    MOST_FAILURES,
+    NEVER_CALLED,
+    ORDERS,
+    Manner,
+    OrderPlan,
+    Plan,
+)
 from tests.simulation.processes import Process
 from tests.simulation.registry import Registry
 from tests.simulation.virtual import EPOCH
 
-GROUP = "shop"
 STUBBORNNESS = 3.0
 """How many times as long as planned an order goes on once it is cancelled."""
 MOST_STUBBORN = LONGEST_STUBBORN * STUBBORNNESS
 """Seconds that it goes on at most."""
 
 
-class Order(Event, topic="orders", key="customer", name="Order"):
+class Order(Event, topic=ORDERS, key="customer", name="Order"):
     """An order."""
 
     customer: str | None
     number: int
 
 
-class NewerOrder(Event, topic="orders", key="customer", name="Order"):
+class NewerOrder(Event, topic=ORDERS, key="customer", name="Order"):
     """An order as a newer producer writes it."""
 
     customer: str | None
@@ -49,7 +58,6 @@ class Receipt(Event, topic="receipts", key="customer"):
     number: int
 
 
-ORDERS = Order.__event__.topic
 RECEIPTS = Receipt.__event__.topic
 LETTERS = dead_letter_topic(ORDERS, GROUP)
 
@@ -126,22 +134,21 @@ class Shop:
 
     def service(self, process: Process) -> Service[None]:
         """The service as one process declares it."""
-        retry = Retry(waits=WAITS, pause=Busy, fatal=Hopeless, ignore=Nothing)
+        retry = Retry(waits=self._plan.waits, pause=Busy, fatal=Hopeless, ignore=Nothing)
 
         async def handle(order: Order) -> list[Receipt]:
-            return await self._handle(process, order)
+            return await self._handle(process, order, None)
 
         async def handle_in_context(order: Order, context: Context[None]) -> list[Receipt]:
-            del context
-            return await self._handle(process, order)
+            return await self._handle(process, order, context.attempt)
 
         declare: Any = subscribe(Order, retry=retry, ordering=self._plan.ordering, timeout=self._plan.timeout)
         handler = declare(handle_in_context if self._plan.in_context else handle)
         return Service(GROUP, [handler], limits=self._plan.limits)
 
-    async def _handle(self, process: Process, order: Order) -> list[Receipt]:
+    async def _handle(self, process: Process, order: Order, told: int | None) -> list[Receipt]:
         plan = self._ledger.orders[order.number]
-        attempt = self._laws.begins(process, plan.number)
+        attempt = self._laws.begins(process, plan.number, in_hand(process), told)
         try:
             await self._go_through(plan, attempt)
         except BaseException as error:

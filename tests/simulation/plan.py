@@ -11,8 +11,14 @@ from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import Patience
 from eventhub.subscription import Ordering
 
+GROUP = "shop"
+"""The service, and its consumer group."""
+ORDERS = "orders"
+"""The topic of the orders."""
 WAITS = (0.05, 0.2, 0.5, 1.0, 1.0, 1.0)
 """Seconds before the second, third ... attempt."""
+LONG_WAITS = (0.05, 10.0, 0.5, 10.0, 1.0, 30.0)
+"""The same where records without order spend some of them in retry topics."""
 ATTEMPTS = len(WAITS) + 1
 """Attempts before a record is given up."""
 MOST_FAILURES = 2
@@ -171,6 +177,8 @@ class Plan:
     members: int
     """Processes at the beginning."""
     ordering: Ordering
+    waits: tuple[float, ...]
+    """Seconds before the second, third ... attempt."""
     timeout: float | None
     """How long an attempt may take."""
     in_context: bool
@@ -197,7 +205,7 @@ def draw_plan(seed: int) -> Plan:
     calm = draw.random() < 0.3
     deadly = not calm and draw.random() < 0.2
     partitions = draw.randint(1, 4)
-    ordering = draw.choice((*[Ordering.KEY] * 5, Ordering.PARTITION, Ordering.NONE))
+    ordering = draw.choice((*[Ordering.KEY] * 5, Ordering.PARTITION, *[Ordering.NONE] * 2))
     return Plan(
         seed=seed,
         calm=calm,
@@ -205,6 +213,7 @@ def draw_plan(seed: int) -> Plan:
         partitions=partitions,
         members=draw.randint(1, 3),
         ordering=ordering,
+        waits=LONG_WAITS if ordering is Ordering.NONE and draw.random() < 0.7 else WAITS,
         timeout=draw.choice((None, 6.0)),
         in_context=draw.random() < 0.5,
         limits=Limits(concurrency=draw.choice((1, 2, 3, 8)), max_in_flight=draw.choice((8, 20, 100))),

@@ -15,8 +15,19 @@ from eventhub.record import RecordMetadata, TopicPartition
 from tests.simulation.history import History
 from tests.simulation.laws import Laws
 from tests.simulation.ledger import Ledger, Place
-from tests.simulation.orders import GROUP, LETTERS, MOST_STUBBORN, ORDERS, RECEIPTS, Shop, Till
-from tests.simulation.plan import SETTLING, Deed, DeedKind, OrderPlan, Plan, describe, draw_plan, late_order
+from tests.simulation.orders import LETTERS, MOST_STUBBORN, RECEIPTS, Shop, Till
+from tests.simulation.plan import (
+    GROUP,
+    ORDERS,
+    SETTLING,
+    Deed,
+    DeedKind,
+    OrderPlan,
+    Plan,
+    describe,
+    draw_plan,
+    late_order,
+)
 from tests.simulation.processes import PROCESS, Network, Process
 from tests.simulation.registry import Registry
 from tests.simulation.verdict import Accounts, busy, unfinished, wrong
@@ -66,8 +77,8 @@ class Simulation:
         draw = Random(f"{plan.seed}")  # not the plan's own, which has been drawn from already
         self._history = History(loop.time)
         self._ledger = Ledger(plan)
-        self._laws = Laws(plan, self._ledger, self._history)
         self._clock = VirtualClock(loop, plan.cost)
+        self._laws = Laws(plan, self._ledger, self._history, self._clock.now)
         self._network = Network(plan.latency, draw, self._note_stored)
         self._broker = MemoryBroker(self._clock, faults=self._network, session_timeout=3.0, rebalance_timeout=8.0)
         self._producer = self._broker.producer()

@@ -9,7 +9,7 @@ from eventhub.headers import ID
 from eventhub.record import TopicPartition
 from eventhub.runtime.dead_letter import DeadLetter, read_dead_letter
 from eventhub.subscription import Ordering
-from tests.simulation.laws import Laws
+from tests.simulation.laws import Laws, wait_in
 from tests.simulation.ledger import Ledger, Place
 from tests.simulation.orders import LETTERS, RECEIPTS
 from tests.simulation.plan import ATTEMPTS, NEVER_CALLED, POISON, Manner, OrderPlan, Plan
@@ -40,6 +40,16 @@ def unfinished(accounts: Accounts) -> str | None:
     for partition, last in accounts.ledger.last().items():
         if partition not in stored or stored[partition].offset <= last:
             return f"partition {partition.partition} is committed to {stored.get(partition)}, its last order is {last}"
+    return _waiting(accounts)
+
+
+def _waiting(accounts: Accounts) -> str | None:
+    """What waits in a retry topic, or None."""
+    for topic in accounts.broker._cluster.topics.values():
+        for log in topic.logs:
+            done = accounts.laws.stored.get(log.partition)
+            if wait_in(log.partition) is not None and log.end > (done.offset if done is not None else 0):
+                return f"{topic.info.name}[{log.partition.partition}] ends at {log.end} and is committed to {done}"
     return None
 
 

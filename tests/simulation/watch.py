@@ -11,6 +11,7 @@ from eventhub.brokers.memory.producer import MemoryProducer
 from eventhub.headers import CAUSATION
 from eventhub.record import ProducerRecord, Record, RecordMetadata, TopicPartition
 from eventhub.runtime.dead_letter import read_dead_letter
+from tests.simulation.in_hand import in_hand
 from tests.simulation.laws import Laws
 from tests.simulation.ledger import Place
 from tests.simulation.processes import Process
@@ -108,7 +109,7 @@ class WatchedConsumer:
         """The next records."""
         polled = await self._consumer.poll(partitions, max_records=max_records, timeout=timeout)
         for partition, records in polled.items():
-            self._laws.polled(self._process, partition, records[-1].offset)
+            self._laws.polled(self._process, partition, records)
         return polled
 
     async def read_apart(
@@ -187,9 +188,9 @@ class WatchedProducer:
 
     def _acknowledged(self, record: ProducerRecord) -> None:
         if (number := cause(record)) is not None:
-            self._laws.receipt_acknowledged(self._process, number)
+            self._laws.receipt_acknowledged(self._process, number, in_hand(self._process))
         elif (place := origin(record)) is not None:
-            self._laws.letter_acknowledged(self._process, place)
+            self._laws.copy_acknowledged(self._process, in_hand(self._process) or place, record.topic)
 
 
 def cause(record: ProducerRecord | Record) -> int | None:
@@ -199,6 +200,6 @@ def cause(record: ProducerRecord | Record) -> int | None:
 
 
 def origin(record: ProducerRecord) -> Place | None:
-    """The place of the order that a dead letter holds, or None for what is none."""
+    """The first place of the order that was sent in its record's place, or None for what is no such thing."""
     letter = read_dead_letter(Record(record.topic, 0, 0, 0.0, record.key, record.value, record.headers))
     return None if letter.origin is None else Place(TopicPartition(*letter.origin[:2]), letter.origin[2])
