@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, cast
+
 import pytest
 from aiokafka.structs import BrokerMetadata
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, TopicInfo
-from eventhub.brokers.kafka import KafkaBroker
+from eventhub.brokers.kafka import KafkaBroker, admin
 from eventhub.brokers.kafka.admin import KafkaAdmin, owned_partitions
 from eventhub.brokers.kafka.options import client_options
 from eventhub.errors import AuthorizationFailed, BrokerError, PublishRefused
@@ -175,3 +178,36 @@ async def test_a_share_that_makes_no_sense_is_named(share: bytes) -> None:
     """A group's leader may be any program; what it gives to others is read by us, too."""
     with pytest.raises(BrokerError, match="group shop was given cannot be read"):
         owned_partitions("shop", [share])
+
+
+class HalfSilent:
+    """A client of three brokers, of which the first ones that it asks never answer."""
+
+    def __init__(self, silent: int) -> None:
+        """Know that so many will be silent."""
+        self.cluster = self
+        self.asked: list[int] = []
+        self._silent = silent
+
+    def brokers(self) -> set[BrokerMetadata]:
+        """All three."""
+        return {BrokerMetadata(node, "localhost", 9092, None) for node in (1, 2, 3)}
+
+    async def send(self, node: int, _: object) -> str:
+        """Answer, if it is not one of those."""
+        self.asked.append(node)
+        if len(self.asked) <= self._silent:
+            await asyncio.Event().wait()
+        return "answer"
+
+
+@pytest.mark.parametrize("silent", [0, 1, 2])
+async def test_a_broker_that_is_silent_leaves_the_question_to_the_next(
+    silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks any of several brokers has an answer while one of them answers."""
+    monkeypatch.setattr(admin, "_SILENCE", 0.0)
+    client = HalfSilent(silent)
+
+    assert "answer" == await admin.send(cast("Any", client), "question")
+    assert silent + 1 == len(set(client.asked)) == len(client.asked)

@@ -7,6 +7,7 @@ creates unknown topics when asked to describe them; the requests here do neither
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -45,6 +46,7 @@ ANSWER_TIMEOUT = 10.0
 
 _BACK_OFF = 0.1
 _REACH_TIMEOUT = 5.0
+_SILENCE = 1.0  # seconds that one of several brokers may take; the last one has what is left of the question's time
 _TOPIC_RESOURCE = 2
 _CONFIGS = ["max.message.bytes", "cleanup.policy"]
 _NO_SUCH_TOPIC = frozenset({UnknownTopicOrPartitionError.errno, InvalidTopicError.errno})
@@ -179,11 +181,20 @@ class KafkaAdmin:
 
 
 async def send(client: AIOKafkaClient, request: object, node: int | None = None) -> Any:  # noqa: ANN401 - answers have no types
-    """Send to one broker, or to any."""
-    node = client.get_random_node() if node is None else node
-    if node is None:
+    """Send to one broker, or to any: one that says nothing for a second leaves the question to the next."""
+    if node is not None:
+        return await client.send(node, request)
+    nodes = [broker.nodeId for broker in client.cluster.brokers()]
+    if not nodes:
         raise NodeNotReadyError
-    return await client.send(node, request)
+    last, *others = random.sample(nodes, len(nodes))
+    for other in others:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(
+                _SILENCE
+            ):  # an end to it also frees the one lock under which the client connects
+                return await client.send(other, request)
+    return await client.send(last, request)
 
 
 async def _metadata(client: AIOKafkaClient, names: Sequence[str] | None, node: int | None = None) -> Mapping[str, Any]:
