@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 
@@ -23,6 +24,7 @@ from eventhub.record import ProducerRecord, RecordMetadata
 from eventhub.testing.conformance.stores.samples import claims, fill, new_claim, record
 from eventhub.testing.waiting import until
 
+T = TypeVar("T")
 FAST = RelayOptions(tick=0.01, idle_poll=0.01, refused_wait=0.001, random=lambda: 0.0)
 
 
@@ -333,6 +335,93 @@ async def test_a_full_disk_publishes_nothing_twice() -> None:
         await until(lambda: relay.failure is None)
 
     assert [[b"a", b"b"]] == sink.sends
+
+
+class Mortal(MemoryBacklog):
+    """A backlog whose connection dies once in the life of its store, at one of its calls."""
+
+    _store: MortalStore
+
+    async def _live(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call, and die before or after it if it is the one."""
+        self._store.calls += 1
+        dies = self._store.calls == self._store.last
+        if dies and not self._store.acts:
+            self.close()
+        answer = await call()
+        if dies:
+            self.close()
+            self._require_open()
+        return answer
+
+    async def share(self) -> Collection[int]:
+        """May die."""
+        return await self._live(super().share)
+
+    async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
+        """May die."""
+        return await self._live(partial(super().read, buckets, limit, without))
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """May die."""
+        await self._live(partial(super().delete, ids))
+
+    async def bury(self, reasons: Mapping[int, str]) -> None:
+        """May die."""
+        await self._live(partial(super().bury, reasons))
+
+
+class MortalStore(MemoryStore):
+    """A store for one relay, of whose backlogs one dies."""
+
+    def __init__(self, last: int, acts: bool) -> None:
+        """Let the ``last`` call of all be the one at which a backlog dies, after it has taken effect or before."""
+        super().__init__()
+        self.last, self.acts, self.calls = last, acts, 0
+
+    @asynccontextmanager
+    async def backlog(self) -> AsyncIterator[MemoryBacklog]:
+        """A new connection."""
+        backlog = Mortal(self)
+        self._relays.append(backlog)
+        try:
+            yield backlog
+        finally:
+            self._relays.remove(backlog)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_connection_that_dies_at_any_step_loses_and_inverts_nothing(acts: bool) -> None:
+    """Whichever call it is, and whether it took effect, each row is published once and in order, or buried.
+
+    Once, since the relay itself lives on and knows what it owes.
+    """
+
+    async def live(last: int) -> tuple[MortalStore, Picky]:
+        store, sink = MortalStore(last, acts), Picky("missing")
+        for number in range(6):
+            await enqueue(store, *(record(f"{key}{number}", key=key.encode()) for key in "abc"))
+            await enqueue(store, record(f"m{number}", key=b"%d" % (number % 2), topic="missing"))
+        relay = Relay(store, sink, RelayOptions(batch=4, tick=0.0, refused_wait=0.0, busy_poll=0.0, idle_poll=0.0))
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            tasks.create_task(relay.run())
+            await until(lambda: (len(store._rows), len(store._dead)) == (4, 2))
+            relay.stop()
+        return store, sink
+
+    async with asyncio.TaskGroup() as tasks:
+        lives = [tasks.create_task(live(last)) for last in range(1, 41)]
+
+    for ended in lives:
+        store, sink = ended.result()
+        taken = [value or b"" for values in sink.sends for value in values]
+        published = {key: [value for value in taken if value.startswith(key)] for key in (b"a", b"b", b"c")}
+        dead = sorted(row.value or b"" for row, _ in store._dead.values())
+
+        assert {key: [b"%s%d" % (key, n) for n in range(6)] for key in (b"a", b"b", b"c")} == published
+        assert [b"m0", b"m1"] == dead
+    assert any(ended.result()[0].calls > 40 for ended in lives)
 
 
 class Misplaced(MemoryStore):

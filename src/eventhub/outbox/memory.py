@@ -195,12 +195,14 @@ class MemoryBacklog:
     async def bury(self, reasons: Mapping[int, str]) -> None:
         """Move rows to the dead ones."""
         self._require_open()
-        now = time.time()
+        left, now = list[OutboxRow](), time.time()
         for row in self._store._rows:  # noqa: SLF001
             if row.id in reasons:
                 dead = DeadRow(row.id, row.topic, row.key, row.event_id, reasons[row.id], now)
                 self._store._dead[row.id] = (row, dead)  # noqa: SLF001
-        await self.delete(list(reasons))
+            else:
+                left.append(row)
+        self._store._rows = left  # noqa: SLF001
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell."""
