@@ -7,7 +7,18 @@ import pytest
 from pydantic import ValidationError
 
 from eventhub.errors import DeclarationError
-from eventhub.event import Event, EventInfo, Format, Stamp, SubjectName, caused_stamp, event_info, event_key
+from eventhub.event import (
+    Event,
+    EventInfo,
+    Format,
+    Occurrence,
+    Stamp,
+    SubjectName,
+    caused_stamp,
+    event_info,
+    event_key,
+    occurrence_stamp,
+)
 from tests.events import OrderConfirmed, OrderCreated
 
 CAUSE = Stamp(
@@ -139,6 +150,23 @@ def test_a_caused_stamp_is_the_same_whenever_it_is_made() -> None:
 
     assert first == second
     assert first.id != other.id
+
+
+def test_the_stamp_of_an_occurrence_is_the_same_whenever_it_is_made() -> None:
+    """Its id is a uuid7 of its time, and another for another occurrence, source or service."""
+    order, told = OrderConfirmed(order_id="o-1"), Occurrence("lsn-1", 1_700_000_000.123)
+    first = occurrence_stamp(order, told, service="order", source="feed")
+    others = [
+        occurrence_stamp(order, Occurrence("lsn-2", told.time), service="order", source="feed"),
+        occurrence_stamp(order, told, service="order", source="other"),
+        occurrence_stamp(order, told, service="other", source="feed"),
+    ]
+    parsed = uuid.UUID(first.id)
+
+    assert first == occurrence_stamp(order, told, service="order", source="feed")
+    assert 4 == len({first.id, *(other.id for other in others)})
+    assert (7, 1_700_000_000_123) == (parsed.version, parsed.int >> 80)
+    assert (told.time, "order", "OrderConfirmed", first.id, None) == first[1:6]
 
 
 def test_a_caused_stamp_is_a_uuid7_of_its_causes_time_and_names_its_cause() -> None:

@@ -15,7 +15,7 @@ from eventhub.errors import (
     RegistryError,
     SchemaMismatch,
 )
-from eventhub.event import Event, Format, Frame, Stamp, SubjectName, Tombstone
+from eventhub.event import Event, Format, Frame, Occurrence, Stamp, SubjectName, Tombstone
 from eventhub.handler import BatchContext, Context, Handler, Middleware
 from eventhub.hub import Hub
 from eventhub.retry import Exhausted, Retry
@@ -45,6 +45,7 @@ __all__ = [
     "InfrastructureError",
     "Limits",
     "Middleware",
+    "Occurrence",
     "Options",
     "Ordering",
     "PublishUncertain",

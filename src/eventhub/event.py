@@ -229,12 +229,8 @@ def caused_stamp(cause: Stamp, event: Event, *, service: str, handler: str, posi
     and an inbox downstream drops the second: the cause's time, then a hash of cause, service,
     handler and position, in the shape of a uuid7 (RFC 9562 section 5.7).
     """
-    digest = hashlib.blake2b("\0".join((cause.id, service, handler, str(position))).encode(), digest_size=10).digest()
-    bits = (_time_bits(cause) << 80) | int.from_bytes(digest, "big")
-    bits = (bits & ~(0xF << 76)) | (0x7 << 76)  # version 7
-    bits = (bits & ~(0x3 << 62)) | (0x2 << 62)  # variant of RFC 9562
     return Stamp(
-        id=str(uuid.UUID(int=bits)),
+        id=_derived_id(_time_bits(cause), cause.id, service, handler, str(position)),
         time=cause.time,
         source=service,
         type=event.__event__.name,
@@ -242,6 +238,38 @@ def caused_stamp(cause: Stamp, event: Event, *, service: str, handler: str, posi
         causation=cause.id,
         trace=cause.trace,
     )
+
+
+class Occurrence(NamedTuple):
+    """What an event is about: which one, of all that its source ever tells of, and when it happened."""
+
+    id: str
+    """Unique within the source, and the same whenever the event is yielded: the position in a change feed, say."""
+    time: float
+    """When it happened, in seconds since the epoch; the same whenever the event is yielded."""
+
+
+def occurrence_stamp(event: Event, occurrence: Occurrence, *, service: str, source: str) -> Stamp:
+    """The stamp of an event that a source may yield again: its id depends on service, source and occurrence alone.
+
+    As with ``caused_stamp``, an inbox downstream drops the second one.
+    """
+    identity = _derived_id(_milliseconds(occurrence.time), "source", service, source, occurrence.id)
+    return Stamp(id=identity, time=occurrence.time, source=service, type=event.__event__.name, correlation=identity)
+
+
+def _derived_id(milliseconds: int, *parts: str) -> str:
+    """A uuid7 that says the same thing whenever it is made: a time, then a hash."""
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest()
+    bits = (milliseconds << 80) | int.from_bytes(digest, "big")
+    bits = (bits & ~(0xF << 76)) | (0x7 << 76)  # version 7
+    bits = (bits & ~(0x3 << 62)) | (0x2 << 62)  # variant of RFC 9562
+    return str(uuid.UUID(int=bits))
+
+
+def _milliseconds(seconds: float) -> int:
+    """The 48 bits that a uuid7 has for its time."""
+    return int(seconds * 1000) & 0xFFFF_FFFF_FFFF
 
 
 def _time_bits(stamp: Stamp) -> int:
@@ -252,4 +280,4 @@ def _time_bits(stamp: Stamp) -> int:
         parsed = None
     if parsed is not None and parsed.version == 7:  # noqa: PLR2004 - the version that carries a time
         return parsed.int >> 80
-    return int(stamp.time * 1000) & 0xFFFF_FFFF_FFFF
+    return _milliseconds(stamp.time)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from eventhub.errors import DeclarationError
-from eventhub.event import Event, event_info
+from eventhub.event import Event, Occurrence, event_info
 from eventhub.handler import State
 
 P = ParamSpec("P")
@@ -47,6 +47,8 @@ class Source(Generic[P, E_co, S_contra]):
     """Whether the function asks for a context."""
     window: int
     """How many yielded events may be unconfirmed before the generator has to wait."""
+    occurrence: Callable[[Any], Occurrence] | None = None
+    """Tells what an event is about, so that it keeps its id when it is yielded again; None for a new id each time."""
 
     @property
     def name(self) -> str:
@@ -67,10 +69,13 @@ class Source(Generic[P, E_co, S_contra]):
 class Producing(Generic[E_co]):
     """The decorator that ``produces`` makes: a generator function in, a source out."""
 
-    def __init__(self, events: tuple[type[Event], ...], window: int) -> None:
+    def __init__(
+        self, events: tuple[type[Event], ...], window: int, occurrence: Callable[[Any], Occurrence] | None
+    ) -> None:
         """Keep what was declared until the function is known."""
         self._events = events
         self._window = window
+        self._occurrence = occurrence
 
     @overload
     def __call__(self, function: Callable[[], AsyncIterator[E_co]]) -> Source[[], E_co, Any]: ...
@@ -91,35 +96,61 @@ class Producing(Generic[E_co]):
         if not inspect.isasyncgenfunction(function) or len(parameters) > 1:
             msg = f"source {name!r} must be an async generator; the two forms are:\n{FORMS.format(name=name)}"
             raise DeclarationError(msg)
-        return Source(function, self._events, bool(parameters), self._window)
-
-
-@overload
-def produces(event1: type[E1], /, *, window: int = ...) -> Producing[E1]: ...
-
-
-@overload
-def produces(event1: type[E1], event2: type[E2], /, *, window: int = ...) -> Producing[E1 | E2]: ...
+        return Source(function, self._events, bool(parameters), self._window, self._occurrence)
 
 
 @overload
 def produces(
-    event1: type[E1], event2: type[E2], event3: type[E3], /, *, window: int = ...
+    event1: type[E1], /, *, window: int = ..., occurrence: Callable[[E1], Occurrence] | None = ...
+) -> Producing[E1]: ...
+
+
+@overload
+def produces(
+    event1: type[E1],
+    event2: type[E2],
+    /,
+    *,
+    window: int = ...,
+    occurrence: Callable[[E1 | E2], Occurrence] | None = ...,
+) -> Producing[E1 | E2]: ...
+
+
+@overload
+def produces(
+    event1: type[E1],
+    event2: type[E2],
+    event3: type[E3],
+    /,
+    *,
+    window: int = ...,
+    occurrence: Callable[[E1 | E2 | E3], Occurrence] | None = ...,
 ) -> Producing[E1 | E2 | E3]: ...
 
 
 @overload
 def produces(
-    event1: type[E1], event2: type[E2], event3: type[E3], event4: type[E4], /, *, window: int = ...
+    event1: type[E1],
+    event2: type[E2],
+    event3: type[E3],
+    event4: type[E4],
+    /,
+    *,
+    window: int = ...,
+    occurrence: Callable[[E1 | E2 | E3 | E4], Occurrence] | None = ...,
 ) -> Producing[E1 | E2 | E3 | E4]: ...
 
 
-def produces(*events: type[Event], window: int = 100) -> Producing[Any]:
+def produces(
+    *events: type[Event], window: int = 100, occurrence: Callable[[Any], Occurrence] | None = None
+) -> Producing[Any]:
     """Declare that an async generator yields events of the given classes, to be published in order.
 
     Args:
         events: One to four event classes.
         window: How many yielded events may be unconfirmed before the generator has to wait.
+        occurrence: Tells what an event is about; one that is yielded again, after a restart for instance, then has
+            the same id. Without it every yield is a new event.
 
     Raises:
         DeclarationError: If there is no event, a class has no topic, or the window is below 1.
@@ -132,4 +163,4 @@ def produces(*events: type[Event], window: int = 100) -> Producing[Any]:
     if window < 1:
         msg = f"window must be at least 1, not {window}"
         raise DeclarationError(msg)
-    return Producing(events, window)
+    return Producing(events, window, occurrence)

@@ -7,10 +7,11 @@ from typing import cast
 import pytest
 from anyio.lowlevel import checkpoint
 
-from eventhub import BrokerError, Hub, Options, Service, SourceContext, produces
+from eventhub import BrokerError, Hub, Occurrence, Options, Service, SourceContext, produces
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.memory.faults import Operation
 from eventhub.errors import HandlerFault
+from eventhub.record import Record
 from eventhub.runtime.counters import Counters
 from eventhub.runtime.publisher import Publisher
 from eventhub.runtime.sources import SourceRun
@@ -96,6 +97,50 @@ async def test_what_was_yielded_while_the_broker_was_busy_is_published_before_th
             await hub.serve(Service("order", [orders]))
 
     assert 2 == len(broker.records("orders"))
+
+
+async def test_what_a_source_yields_again_after_it_failed_has_the_same_id() -> None:
+    """If it says which occurrence it is: whoever has an inbox then drops the second one."""
+    broken = True
+
+    @produces(OrderCreated, occurrence=lambda order: Occurrence(order.order_id, 1_700_000_000.0))
+    async def feed() -> AsyncIterator[OrderCreated]:
+        yield OrderCreated(order_id="o-1")
+        if broken:
+            raise LookupError
+        yield OrderCreated(order_id="o-2")
+
+    broker = MemoryBroker()
+    for _run in range(2):
+        async with Hub(broker, registry="embedded", provision=True) as hub:
+            try:
+                await hub.serve(Service("order", [feed]))
+            except LookupError:
+                broken = False
+    first, again, other = (record.header("ce_id") for record in sorted(broker.records("orders"), key=read_key))
+
+    assert first == again != other
+
+
+def read_key(record: Record) -> bytes:
+    """The record's key."""
+    return record.key or b""
+
+
+@pytest.mark.parametrize("occurrence", [Occurrence("", 1.0), Occurrence("o-1", float("nan"))])
+async def test_an_occurrence_that_says_nothing_ends_the_service(occurrence: Occurrence) -> None:
+    """Events that are all the same one would be dropped by every inbox but for the first."""
+
+    @produces(OrderCreated, occurrence=lambda _: occurrence)
+    async def feed() -> AsyncIterator[OrderCreated]:
+        yield OrderCreated(order_id="o-1")
+
+    broker = MemoryBroker()
+    async with Hub(broker, registry="embedded", provision=True) as hub:
+        with pytest.raises(HandlerFault, match="source 'feed' does not say which OrderCreated it yields"):
+            await hub.serve(Service("order", [feed]))
+
+    assert not broker.records("orders")
 
 
 async def test_a_source_that_swallows_its_cancellation_yields_once_more_at_most() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from eventhub import SourceContext, produces
+from eventhub import Occurrence, SourceContext, produces
 from tests.typing.shop import OrderCancelled, OrderCreated, Shop, StockReserved
 
 
@@ -17,6 +17,17 @@ async def incoming_changes(context: SourceContext[Shop]) -> AsyncIterator[OrderC
     """Yield either of two, and know the state's type."""
     yield OrderCreated(order_id=context.state.name)
     context.state.address  # E: attr-defined / reportAttributeAccessIssue
+
+
+@produces(OrderCreated, occurrence=lambda order: Occurrence(order.order_id, 0.0))
+async def change_feed() -> AsyncIterator[OrderCreated]:
+    """Say which order it is."""
+    yield OrderCreated(order_id="o-1")
+
+
+def which(reserved: StockReserved) -> Occurrence:
+    """Say which reservation it is."""
+    return Occurrence(reserved.order_id, 0.0)
 
 
 async def test_the_logic() -> None:
@@ -37,3 +48,9 @@ async def yields_another_event() -> AsyncIterator[StockReserved]:
 async def returns_one() -> OrderCreated:
     """Return where one yields."""
     return OrderCreated(order_id="o-1")
+
+
+@produces(OrderCreated, occurrence=which)  # E: arg-type / reportArgumentType
+async def tells_of_another_event() -> AsyncIterator[OrderCreated]:
+    """Say which one it is of what is never yielded."""
+    yield OrderCreated(order_id="o-1")

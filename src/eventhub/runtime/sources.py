@@ -11,7 +11,7 @@ import structlog
 from uuid_utils import uuid7
 
 from eventhub.errors import HandlerFault
-from eventhub.event import Stamp
+from eventhub.event import Stamp, occurrence_stamp
 
 if TYPE_CHECKING:
     from eventhub.event import Event
@@ -120,7 +120,18 @@ class SourceRun:
         if type(event) not in self._source.events:
             msg = f"source {self._source.name!r} yielded {type(event).__name__}, which its @produces does not name"
             raise HandlerFault(msg)
-        return self._publisher.record(event, fresh_stamp(event, self._context.service, self._clock.now()))
+        return self._publisher.record(event, self._stamp(event))
+
+    def _stamp(self, event: Event) -> Stamp:
+        """The event's stamp: a new one, or that of its occurrence, which is the same whenever it is yielded."""
+        source, service = self._source, self._context.service
+        if source.occurrence is None:
+            return fresh_stamp(event, service, self._clock.now())
+        occurrence = source.occurrence(event)
+        if not occurrence.id or not math.isfinite(occurrence.time):
+            msg = f"source {source.name!r} does not say which {type(event).__name__} it yields, or when that happened"
+            raise HandlerFault(msg)
+        return occurrence_stamp(event, occurrence, service=service, source=source.name)
 
     async def _push(self) -> None:
         """Send what was yielded, batch after batch, each confirmed before the next."""
