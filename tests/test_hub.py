@@ -137,6 +137,15 @@ async def test_missing_topics_are_listed_with_their_partitions() -> None:
     assert ["orders"] == list(await broker.admin.topics())
 
 
+async def test_topics_that_would_lose_what_is_set_aside_are_refused() -> None:
+    """A dead letter would be gone with the next one of its key."""
+    broker = MemoryBroker()
+    await broker.admin.create_topics([NewTopic("orders.inventory.dlt", 3, compacted=True)])
+    async with Hub(broker, registry="embedded", provision=True) as hub:
+        with pytest.raises(DeclarationError, match=r"would lose .*\n  - orders\.inventory\.dlt is compacted"):
+            await hub.serve(Service("inventory", [reserve]))
+
+
 async def test_publishing_to_a_topic_that_does_not_exist_is_refused() -> None:
     """The error names the topic and how to have it created."""
     async with Hub(MemoryBroker(), registry="embedded", provision=False) as hub:

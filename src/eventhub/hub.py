@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventhub.brokers.base import Broker, NewTopic, Producer
+from eventhub.brokers.base import Broker, NewTopic, Producer, TopicInfo
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.clock import Clock
@@ -20,6 +20,7 @@ from eventhub.outbox.relay import Relay
 from eventhub.outbox.window import check_window
 from eventhub.outbox.writing import Outbox
 from eventhub.registry.client import HttpSchemaRegistry, embedded_registry
+from eventhub.runtime.channels import unfit_topics
 from eventhub.runtime.grace import check_grace
 from eventhub.runtime.health import Health
 from eventhub.runtime.options import Options
@@ -195,7 +196,7 @@ class Hub:
         """Run services until they are stopped; cancelling this stops them at once, and commits what is finished.
 
         Raises:
-            DeclarationError: If topics are missing or services contradict each other.
+            DeclarationError: If topics are missing or unfit, or services contradict each other.
             IncompatibleSchema: If a schema would break the readers of its subject.
             BrokerError, RegistryError: If the broker or the registry cannot be reached.
         """
@@ -206,7 +207,7 @@ class Hub:
             writes=[event for service in services for event in service.writes],
             reads=[event for service in services for event in service.reads],
             upcasts=[upcast for service in services for upcast in service.upcasts],
-            own={own: topic for service in services for own, topic in service.own_topics.items()},
+            services=services,
         )
         if self._stops > stops:  # SIGTERM came while the registry was asked
             return
@@ -271,31 +272,41 @@ class Hub:
         writes: Sequence[type[Event]],
         reads: Sequence[type[Event]] = (),
         upcasts: Sequence[Upcast[Any, Any]] = (),
-        own: Mapping[str, str] | None = None,
+        services: Sequence[Service[Any]] = (),
     ) -> None:
         """Make sure of the topics first and of the schemas then, so that nothing half-done is published."""
         self._require_open()
         topics = {event_info(event).topic for event in (*writes, *reads)}
-        await self._require_topics(topics, own if own is not None else {})
+        await self._require_topics(topics, services)
         written, read = ([event for event in events if not is_tombstone(event)] for events in (writes, reads))
         await self._serde.prepare(writes=written, reads=read, upcasts=upcasts)
         self._prepared.update(writes)
 
-    async def _require_topics(self, topics: set[str], own: Mapping[str, str]) -> None:
+    async def _require_topics(self, topics: set[str], services: Sequence[Service[Any]]) -> None:
         """Create or demand the topics of events, and those that groups keep beside them, with as many partitions."""
-        there = await self.broker.admin.topics()
-        self._record_bytes.update({info.name: info.max_record_bytes for info in there.values()})
+        there = await self._look_at_topics()
+        own = {own: topic for service in services for own, topic in service.own_topics.items()}
         wanted = [NewTopic(topic, self._options.partitions) for topic in sorted(topics - there.keys())]
         partitions = {info.name: info.partitions for info in there.values()} | {t.name: t.partitions for t in wanted}
         wanted += [NewTopic(name, partitions[topic]) for name, topic in own.items() if name not in there]
-        if not wanted:
-            return
-        if not self._provision:
+        if wanted and not self._provision:
             listed = "".join(f"\n  - {topic.name} ({topic.partitions} partitions)" for topic in wanted)
             way_out = "create them, or say provision=True (EVENTHUB_PROVISION=true)"
             msg = f"topics are missing on {self.broker.url}; {way_out}:{listed}"
             raise DeclarationError(msg)
-        await self.broker.admin.create_topics(wanted)
+        if wanted:
+            await self.broker.admin.create_topics(wanted)
+            there = await self._look_at_topics()
+        if unfit := [found for service in services for found in unfit_topics(service, there)]:
+            listed = "".join(f"\n  - {found}" for found in unfit)
+            msg = f"topics on {self.broker.url} would lose what is put into them:{listed}"
+            raise DeclarationError(msg)
+
+    async def _look_at_topics(self) -> Mapping[str, TopicInfo]:
+        """All topics, of which the publisher and the workers need to know what they take."""
+        there = await self.broker.admin.topics()
+        self._record_bytes.update({info.name: info.max_record_bytes for info in there.values()})
+        return there
 
 
 def _check_names(services: Sequence[Service[Any]]) -> None:

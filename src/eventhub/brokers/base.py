@@ -20,6 +20,7 @@ Laws of failure:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ class TopicInfo:
     """The largest batch that the broker takes for it (``max.message.bytes``)."""
     compacted: bool = False
     """Whether ``cleanup.policy`` has ``compact``: every record then needs a key."""
+    retention: float = math.inf
+    """Seconds after which a record may be deleted (``retention.ms``); infinite for never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from eventhub.service import replay_topic, retry_topic, retry_wait
 from eventhub.subscription import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
+    from eventhub.brokers.base import TopicInfo
     from eventhub.service import Service
 
 
@@ -43,4 +44,21 @@ def channels(service: Service[Any], there: Collection[str] = ()) -> dict[str, Ch
             waits = {wait for name in there if (wait := retry_wait(name, topic, service.name)) is not None}
             for wait in sorted(waits | service.waits(topic)):
                 found[retry_topic(topic, service.name, wait)] = Channel(ordering, topic, wait)
+    return found
+
+
+def unfit_topics(service: Service[Any], there: Mapping[str, TopicInfo]) -> list[str]:
+    """Which topics of a group's own would lose what it puts there, one sentence each with the way out.
+
+    Args:
+        service: The declaration.
+        there: The topics of the broker, by name.
+    """
+    compacted = [name for name in service.own_topics if name in there and there[name].compacted]
+    found = [
+        f"{name} is compacted: a key's next record deletes the last; set cleanup.policy=delete" for name in compacted
+    ]
+    for name, channel in channels(service, there).items():
+        if channel.wait and name in there and (kept := there[name].retention) <= channel.wait:
+            found.append(f"{name} keeps records for {kept:g} s, which wait for {channel.wait} s; raise retention.ms")
     return found

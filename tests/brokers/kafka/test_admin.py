@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, cast
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import BrokerMetadata
+from anyio.lowlevel import checkpoint
 
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, TopicInfo
 from eventhub.brokers.kafka import KafkaBroker, admin
@@ -18,7 +21,7 @@ from eventhub.settings import Security
 from eventhub.testing.conformance.brokers.reader import send, unique
 from eventhub.testing.kafka import ADMIN, Acl, KafkaOptions, Operation, Resource, User, kafka
 from eventhub.testing.kafka import Security as ClusterSecurity
-from tests.brokers.kafka.helpers import Member, as_user, own_cluster, running
+from tests.brokers.kafka.helpers import Member, as_user, client_admin, own_cluster, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
 
@@ -31,8 +34,19 @@ async def test_created_topic_is_as_it_was_wanted(broker: KafkaBroker) -> None:
     await broker.admin.create_topics([NewTopic(plain, 3), NewTopic(compacted, compacted=True)])
     topics = await broker.admin.topics()
 
-    assert TopicInfo(plain, 3, max_record_bytes=1048588) == topics[plain]
-    assert TopicInfo(compacted, 1, max_record_bytes=1048588, compacted=True) == topics[compacted]
+    assert TopicInfo(plain, 3, max_record_bytes=1048588, retention=7 * 86400.0) == topics[plain]
+    assert TopicInfo(compacted, 1, max_record_bytes=1048588, compacted=True, retention=7 * 86400.0) == topics[compacted]
+
+
+@pytest.mark.parametrize(("milliseconds", "seconds"), [("5000", 5.0), ("-1", math.inf)])
+async def test_how_long_a_topic_keeps_its_records_is_told(
+    broker: KafkaBroker, topic: str, milliseconds: str, seconds: float
+) -> None:
+    """In seconds, or for ever."""
+    async with client_admin(broker) as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": milliseconds})])
+    while (await broker.admin.topics())[topic].retention != seconds:
+        await checkpoint()
 
 
 async def test_topic_that_exists_is_left_as_it_is(broker: KafkaBroker, topic: str) -> None:

@@ -7,6 +7,7 @@ creates unknown topics when asked to describe them; the requests here do neither
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -48,7 +49,8 @@ _BACK_OFF = 0.1
 _REACH_TIMEOUT = 5.0
 _SILENCE = 1.0  # seconds that one of several brokers may take; the last one has what is left of the question's time
 _TOPIC_RESOURCE = 2
-_CONFIGS = ["max.message.bytes", "cleanup.policy"]
+_FOR_EVER = -1  # milliseconds: nothing is deleted for its age
+_CONFIGS = ["max.message.bytes", "cleanup.policy", "retention.ms"]
 _NO_SUCH_TOPIC = frozenset({UnknownTopicOrPartitionError.errno, InvalidTopicError.errno})
 _GROUP_COORDINATOR = 0
 _SETTLED = frozenset({"Stable", "Empty", "Dead"})
@@ -230,7 +232,12 @@ def _topic_info(name: str, partitions: int, configs: Mapping[str, str]) -> Topic
         partitions,
         max_record_bytes=int(configs.get("max.message.bytes", default.max_record_bytes)),
         compacted="compact" in configs.get("cleanup.policy", ""),
+        retention=_retention(int(configs.get("retention.ms", _FOR_EVER))),
     )
+
+
+def _retention(milliseconds: int) -> float:
+    return math.inf if milliseconds == _FOR_EVER else milliseconds / 1000
 
 
 async def _create(client: AIOKafkaClient, topics: Sequence[NewTopic]) -> None:
