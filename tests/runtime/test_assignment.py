@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from typing import Any, cast
@@ -19,7 +19,7 @@ from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.kafka.consumer import KafkaConsumer
 from eventhub.brokers.memory import MemoryBroker, Operation
 from eventhub.clock import ManualClock, SystemClock
-from eventhub.errors import OffsetOutOfRange, RecordUnreadable
+from eventhub.errors import CommitFailed, OffsetOutOfRange, RecordUnreadable
 from eventhub.record import Record, TopicPartition
 from eventhub.runtime.assignment import Assignment, restarts_of, start_offset
 from eventhub.runtime.channels import Channel
@@ -469,6 +469,60 @@ def test_the_broker_is_not_silent_while_nobody_asks(rested_until: float, silence
     assignment.partitions[place] = Partition(place, Ordering.NONE, Offsets(0), 0, delay=delay)
 
     assert silence == assignment.silence()
+
+
+class Late:
+    """A consumer whose commits are answered when a test says so; the first is refused."""
+
+    def __init__(self) -> None:
+        """Begin with nothing committed."""
+        self.answers = asyncio.Event()
+        self.commits: list[Mapping[TopicPartition, OffsetAndMetadata]] = []
+        self.meanwhile: Callable[[], None] | None = None
+        """What happens while a commit is under way."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Wait for the answer."""
+        self.commits.append(offsets)
+        first = len(self.commits) == 1
+        await self.answers.wait()
+        if self.meanwhile is not None:
+            self.meanwhile()
+        if first:
+            msg = "the group has moved on"
+            raise CommitFailed(msg)
+
+    async def committed(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, None]:
+        """Nothing."""
+        return dict.fromkeys(places)
+
+    async def offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, OffsetRange]:
+        """Ten records in each."""
+        return dict.fromkeys(places, OffsetRange(0, 10))
+
+    def seek(self, *_: object) -> None:
+        """Do nothing."""
+
+
+async def test_a_refusal_that_comes_late_says_nothing_of_what_was_assigned_since() -> None:
+    """What is finished there is committed at the next rebalance, and its handlers have their grace."""
+    clock, place, consumer = ManualClock(), TopicPartition("orders", 0), Late()
+    lanes = Lanes(ignore, concurrency=1, clock=clock)
+    assignment = Assignment("group", {"orders": Channel(Ordering.KEY)}, lanes, Options(clock=clock))
+    assignment.use(cast("Consumer", consumer))
+    await assignment.on_assigned({place})
+    committing = asyncio.ensure_future(assignment.commit())
+    await until(lambda: consumer.commits)
+    assignment.partitions.clear()  # as if it had been revoked with the commit still under way
+    await assignment.on_assigned({place})
+    offsets = assignment.partitions[place].offsets
+    consumer.answers.set()
+    await committing
+    offsets.passed(0)
+    consumer.meanwhile = lambda: offsets.passed(1)  # as handlers do that have their grace
+    await assignment.on_revoked({place})
+
+    assert [0, 1, 2] == [commit[place].offset for commit in consumer.commits]
 
 
 async def ignore(_: Record, __: Partition) -> None:

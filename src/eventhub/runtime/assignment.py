@@ -324,8 +324,9 @@ class Assignment:
                     await self._speaking().commit({p.topic_partition: offset for p, offset in due.items()})
             except (BrokerError, TimeoutError) as error:
                 self.commits_failed += 1
-                self._lost = isinstance(error, CommitFailed)
-                report = log.info if self._lost else log.warning
+                refused = isinstance(error, CommitFailed)  # late, it may be of an assignment that is gone
+                self._lost = refused and any(self.partitions.get(p.topic_partition) is p for p in due)
+                report = log.info if refused else log.warning
                 report("eventhub.commit_failed", group=self._group, error=str(error) or type(error).__name__)
                 return
             self.commits_failed = 0

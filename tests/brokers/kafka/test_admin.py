@@ -43,8 +43,8 @@ async def test_how_long_a_topic_keeps_its_records_is_told(
     broker: KafkaBroker, topic: str, milliseconds: str, seconds: float
 ) -> None:
     """In seconds, or for ever."""
-    async with client_admin(broker) as admin:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": milliseconds})])
+    async with client_admin(broker) as client:
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": milliseconds})])
     while (await broker.admin.topics())[topic].retention != seconds:
         await checkpoint()
 
