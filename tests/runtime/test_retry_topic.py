@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from structlog.testing import capture_logs
 
 from eventhub import Context, Hub, Options, Ordering, Retry, Service, subscribe
 from eventhub import headers as names
 from eventhub.brokers.base import NewTopic
+from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.memory import Operation
 from eventhub.errors import AuthorizationFailed, DecodeError
 from eventhub.record import ProducerRecord, Record
@@ -19,6 +21,7 @@ from eventhub.runtime.dead_letter import Reason, dead_letter, read_dead_letter
 from eventhub.runtime.replay import DeadLetterTopic, Selection
 from eventhub.runtime.retry_topic import restored, set_aside
 from eventhub.testing.waiting import until
+from tests.brokers.kafka.helpers import client_admin
 from tests.runtime.conftest import Shop
 from tests.runtime.storm import Network, StormyShop
 
@@ -115,10 +118,13 @@ class Checkout:
         """The number and the attempt of every call."""
         self.places: list[tuple[str, int, int, str]] = []
         """Where the handler was told that each of them stands, and its id."""
+        self.times: list[float] = []
+        """When each was made, by the machine's clock."""
 
         @subscribe(shop.order, ordering=Ordering.NONE, retry=Retry(waits=waits))
         async def check_out(order: Any, context: Context[None]) -> None:
             record = context.record
+            self.times.append(time.time())
             self.tries.append((order.number, context.attempt))
             self.places.append((record.topic, record.partition, record.offset, context.stamp.id))
             if sum(number == order.number for number, _ in self.tries) <= failures.get(order.number, 0):
@@ -287,12 +293,31 @@ async def test_what_a_retry_topic_does_not_take_waits_in_its_lane(
     make_unfit: Callable[[NarrowShop, Checkout], Awaitable[None]],
 ) -> None:
     """With its value, and aloud; the others go on, and it is handled when its wait is over."""
-    clock, shop = Ahead(), NarrowShop()
-    checkout = Checkout(shop, 10.0, failures={0: 1})
+    shop = NarrowShop()
+    await refuse(shop, lambda checkout: make_unfit(shop, checkout))
+
+
+@pytest.mark.kafka
+async def test_what_is_too_large_for_a_retry_topic_on_kafka_waits_in_its_lane(kafka_url: str) -> None:
+    """It is found out before it is sent."""
+    shop = Shop(lambda: KafkaBroker(kafka_url))
+
+    async def shrink(checkout: Checkout) -> None:
+        [name] = checkout.service.retry_topics
+        small = ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": "100"})
+        async with client_admin(KafkaBroker(kafka_url)) as client:
+            await client.alter_configs([small])
+
+    await refuse(shop, shrink)
+
+
+async def refuse(shop: Shop, make_unfit: Callable[[Checkout], Awaitable[None]]) -> None:
+    """Fail an order whose retry topic was made unfit, and see what becomes of it."""
+    clock, checkout = Ahead(), Checkout(shop, 10.0, failures={0: 1})
     async with shop.hub(options(clock)) as hub:
         await hub.broker.admin.create_topics([NewTopic(name) for name in checkout.service.retry_topics])
         await hub.publish_many(shop.orders("abc"))
-    await make_unfit(shop, checkout)
+    await make_unfit(checkout)
     with capture_logs() as logs:
         async with shop.serving(checkout.service, options=options(clock)) as hub:
             [supervisor] = hub.supervisors
@@ -329,3 +354,18 @@ async def test_nothing_is_finished_before_the_broker_has_what_was_set_aside() ->
     assert (0, 3) == before
     assert [1, 2] == checkout.attempts(0)
     assert 3 == await shop.committed(shop.order, checkout.service)
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+async def test_a_wait_by_the_machines_own_clocks_is_not_shorter_than_declared(kafka_url: str) -> None:
+    """From the time that the broker keeps of the copy to the next call of the handler."""
+    shop = Shop(lambda: KafkaBroker(kafka_url))
+    checkout = Checkout(shop, 10.0, failures={0: 1})
+    async with shop.serving(checkout.service) as hub:
+        await hub.publish_many(shop.orders("a"))
+        await until(lambda: len(checkout.tries) == 2, timeout=60)
+    [name] = checkout.service.retry_topics
+    [copy] = await shop.records(name)
+
+    assert copy.timestamp + 10.0 <= checkout.times[-1]
