@@ -143,6 +143,8 @@ class Relay:
         read = await backlog.read(self.owned, self._options.batch, resting) if self.owned else ()
         self._oldest = read[0].created_at if read else None
         self._quiet = not read and not resting
+        if not self._fresh_only and len(read) < self._options.batch:  # then this is all there is, save what rests
+            self._forget_all_but(read, resting)
         rows = to_send(read)
         if not rows:
             return False
@@ -194,6 +196,12 @@ class Relay:
             return self._resting
         now = self._clock.monotonic()
         return [lane for lane, until in self._resting.items() if until > now]
+
+    def _forget_all_but(self, read: Sequence[OutboxRow], resting: Collection[Lane]) -> None:
+        """Forget rows and lanes that another relay has settled, whose buckets they are in by now."""
+        self._resting = {lane: self._resting[lane] for lane in resting}
+        if not resting:
+            self._refusals = {row.id: self._refusals[row.id] for row in read if row.id in self._refusals}
 
     def _forget_refusals(self, sent: Sequence[OutboxRow], acknowledged: Sequence[int]) -> None:
         """Forget what earlier rounds said of these rows and lanes."""
