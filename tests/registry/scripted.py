@@ -33,10 +33,17 @@ async def scripted(*steps: Step, tls: ssl.SSLContext | None = None) -> AsyncIter
     """A server on loopback that answers the first request by the first step and so on; the last step repeats."""
     script = Script("")
     open_: set[asyncio.StreamWriter] = set()
+    talks: set[asyncio.Future[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Know of a connection from its first moment, since it may be its last: a client can give up at once."""
+        open_.add(writer)
+        talks.add(asyncio.ensure_future(talk(reader, writer)))
+        if not server.is_serving():
+            writer.transport.abort()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_.add(writer)
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 length = [
@@ -47,7 +54,7 @@ async def scripted(*steps: Step, tls: ssl.SSLContext | None = None) -> AsyncIter
                 await steps[min(len(script.requests), len(steps)) - 1](writer)
         writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()[:2]
     script.url = f"{'https' if tls else 'http'}://{'localhost' if tls else host}:{port}"
     try:
@@ -56,6 +63,9 @@ async def scripted(*steps: Step, tls: ssl.SSLContext | None = None) -> AsyncIter
         server.close()
         for writer in open_:
             writer.transport.abort()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks)
 
 
 def answer(status: int = 200, body: Any = None, *headers: str) -> Step:

@@ -54,12 +54,13 @@ def said(*parts: bytes) -> Step:
 
 
 def for_ever(begin: bytes, again: bytes) -> Step:
-    """Say something over and over again."""
+    """Say something over and over again, so much at a time that the client has its turns."""
+    much = again * (65_536 // len(again) + 1)
 
     async def step(writer: asyncio.StreamWriter) -> None:
         writer.write(begin)
         while not writer.is_closing():
-            writer.write(again)
+            writer.write(much)
             await writer.drain()
 
     return step
