@@ -31,6 +31,7 @@ class Outbox(Generic[C]):
         """Commit what the block writes and publishes, or nothing of it if the block raises.
 
         Raises:
+            HandlerFault: If the block ended the transaction by itself.
             StoreError: If the database failed; whether the transaction was committed may then be unknown.
         """
         async with self.store.transaction() as transaction:
