@@ -316,7 +316,12 @@ class Parcelled(Event, topic="parcels"):
         (
             canned(503, None),
             RegistryError,
-            "perhaps registered, since there was no answer: stock-value; not registered: parcels-value",
+            "perhaps registered, since there was no proper answer: stock-value; not registered: parcels-value",
+        ),
+        (
+            canned(200, b"<html>"),
+            RegistryError,
+            "perhaps registered, since there was no proper answer: stock-value; not registered: parcels-value",
         ),
     ],
 )

@@ -134,18 +134,18 @@ def summary(checked: Sequence[Checked]) -> str:
     return f"{_count(len(checked), 'class', 'classes')}, {_count(versions, 'version')}: {_count(problems, 'problem')}"
 
 
-def broken_off(done: Sequence[str], left: Sequence[str], *, answered: bool) -> str:
+def broken_off(done: Sequence[str], left: Sequence[str], *, refused: bool) -> str:
     """How far registering went, in one line.
 
     Args:
         done: The subjects whose schemas were registered.
         left: The others, of which the first was tried.
-        answered: Whether the registry said what became of that one.
+        refused: Whether the registry refused that one; otherwise nobody knows what became of it.
     """
-    uncertain, rest = ([], left) if answered else (left[:1], left[1:])
+    uncertain, rest = ([], left) if refused else (left[:1], left[1:])
     told = [
         ("registered", done),
-        ("perhaps registered, since there was no answer", uncertain),
+        ("perhaps registered, since there was no proper answer", uncertain),
         ("not registered", rest),
     ]
     parts = [f"{said}: {', '.join(subjects)}" for said, subjects in told if subjects]

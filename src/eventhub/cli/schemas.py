@@ -261,9 +261,15 @@ async def register_classes(registry: HttpSchemaRegistry, declared: Sequence[Decl
             done.append(version.subject)
             typer.echo(safe(f"{version.subject} is now at version {version.version} (id {version.id})"))
     except EventHubError as error:
-        answered = not isinstance(error, RegistryError) or error.status is not None
-        typer.echo(safe(broken_off(done, new[len(done) :], answered=answered)))
+        typer.echo(safe(broken_off(done, new[len(done) :], refused=_is_refusal(error))))
         raise
+
+
+def _is_refusal(error: EventHubError) -> bool:
+    """Whether an error says that a schema was not registered; another may come after it was."""
+    if isinstance(error, RegistryError):
+        return error.status in range(400, 500) and not isinstance(error, SchemaNotFound)
+    return True
 
 
 @schemas.command()
