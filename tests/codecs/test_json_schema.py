@@ -28,7 +28,7 @@ from eventhub.codecs.json_schema import JsonSchemaCodec
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event, Format
 from eventhub.registry.base import Schema, SchemaType
-from tests.codecs.avro.test_schema import FEATURES, Other, Plain
+from tests.codecs.avro.test_schema import FEATURE_NAMES, FEATURES, Other, Plain
 from tests.codecs.models import EVENTS, ORDER, Card, OrderCreated, Transfer
 
 CODEC = JsonSchemaCodec()
@@ -76,7 +76,7 @@ LOOKALIKES = (Plain | Other, Plain | dict[str, int])
 """Types of which JSON does not say which one it is."""
 
 
-@pytest.mark.parametrize(("annotation", "value", "_"), FEATURES, ids=[str(feature[0]) for feature in FEATURES])
+@pytest.mark.parametrize(("annotation", "value", "_"), FEATURES, ids=FEATURE_NAMES)
 def test_each_type_of_the_table_comes_back(annotation: Any, value: Any, _: Any) -> None:
     """All that has a place in Avro; only secrets have to say how they are written, and lookalikes are confused."""
     cls: Any = create_model("Feature", __base__=Feature, __cls_kwargs__={"topic": "features"}, value=(annotation, ...))

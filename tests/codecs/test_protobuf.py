@@ -22,7 +22,7 @@ from eventhub.event import Event, Format
 from eventhub.record import Record
 from eventhub.registry.base import Schema, SchemaType
 from eventhub.registry.client import embedded_registry
-from tests.codecs.avro.test_schema import FEATURES
+from tests.codecs.avro.test_schema import FEATURE_NAMES, FEATURES
 from tests.codecs.models import Money
 
 CODEC = ProtobufCodec()
@@ -177,7 +177,7 @@ NO_PLACE = (
 """Types of Avro's table that Protobuf has no way to say."""
 
 
-@pytest.mark.parametrize(("annotation", "value", "_"), FEATURES, ids=[str(feature[0]) for feature in FEATURES])
+@pytest.mark.parametrize(("annotation", "value", "_"), FEATURES, ids=FEATURE_NAMES)
 def test_each_type_of_avros_table_comes_back_or_says_why_not(annotation: Any, value: Any, _: Any) -> None:
     """Class and all; models of the table declare no numbers, without which there is no Protobuf."""
     cls: Any = event_of(value=Annotated[annotation, Number(1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import deque
@@ -239,6 +240,8 @@ FEATURES: tuple[tuple[Any, Any, Any], ...] = (
     (Perhaps[Many[Itself[Plain]]], [Plain(x=1)], [NULL, {"type": "array", "items": PLAIN}]),
     (Swapped[int, Sku], {"a": [1]}, {"type": "map", "values": {"type": "array", "items": LONG}}),
 )
+FEATURE_NAMES = [re.sub(" at 0x[0-9a-f]+", "", str(annotation)) for annotation, _, _ in FEATURES]
+"""Their names as tests: the same in every process, so without the addresses of functions."""
 
 
 def event_of(annotation: Any, **keywords: Any) -> Any:
@@ -262,7 +265,7 @@ def default_of(annotation: Any, default: Any) -> Any:
     return field["type"], field["default"]
 
 
-@pytest.mark.parametrize(("annotation", "value", "avro"), FEATURES, ids=[str(feature[0]) for feature in FEATURES])
+@pytest.mark.parametrize(("annotation", "value", "avro"), FEATURES, ids=FEATURE_NAMES)
 def test_each_type_has_its_place_and_comes_back(annotation: Any, value: Any, avro: Any) -> None:
     """The schema is the table's, and a value read is the value written, class included."""
     codec, cls = AvroCodec(), event_of(annotation)
