@@ -18,6 +18,14 @@ open("ready", "w").close()
 signal.pause()
 """
 
+BUSY = """
+import hashlib, threading
+def work():
+    while True: hashlib.sha256(bytes(1 << 24))  # without the interpreter's lock
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+work()
+"""
+
 NEVER_ENDS = """
 import pathlib, signal
 signal.signal(signal.SIGTERM, lambda *_: pathlib.Path("made").write_text("half"))
@@ -36,6 +44,10 @@ def directory(tmp_path: Path) -> Path:
 
 async def _start(keeper: Keeper, program: str) -> int:
     return await keeper.start(1, [sys.executable, "-c", program], keeper.directory / "server.log")
+
+
+def _threads(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
 
 
 async def test_a_node_is_started_and_its_end_is_told(directory: Path) -> None:
@@ -61,6 +73,20 @@ async def test_a_signal_reaches_the_node(directory: Path) -> None:
     await keeper.close()
 
     assert -signal.SIGKILL == code
+
+
+async def test_a_stopped_node_runs_no_more(directory: Path) -> None:
+    """Not even the threads that were at work when the signal came."""
+    keeper = await open_keeper(directory)
+    pid = await _start(keeper, BUSY)
+    states = set()
+    for _ in range(20):
+        await keeper.signal(1, signal.SIGSTOP)
+        states |= {thread.joinpath("stat").read_text().rpartition(") ")[2][0] for thread in _threads(pid)}
+        await keeper.signal(1, signal.SIGCONT)
+    await keeper.close()
+
+    assert {"T"} == states
 
 
 async def test_closing_ends_the_nodes_and_removes_the_directory(directory: Path) -> None:

@@ -55,7 +55,7 @@ class Keeper:
         return self._pids[node]
 
     async def signal(self, node: int, number: int) -> None:
-        """Send a signal to the process of a node; it is delivered when this returns."""
+        """Send a signal to the process of a node; it is delivered, and SIGSTOP obeyed, when this returns."""
         self._signalled.pop(node, None)
         self._order(node=node, signal=number)
         await self._until(lambda: node in self._signalled)

@@ -75,6 +75,8 @@ class Nodes:
                 threading.Thread(target=_report_exit, args=(node, process), daemon=True).start()
             case {"node": node, "signal": number}:
                 self._processes[node].send_signal(number)
+                if number == signal.SIGSTOP:
+                    _wait_until_stopped(self._processes[node].pid)
                 _say(node=node, signalled=number)
             case {"keep": {"made": made, "at": at}}:
                 self._keepsakes.append((Path(made), Path(at)))
@@ -124,6 +126,12 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             # Safe although there are threads: they hold no lock, they sleep in waitpid.
             preexec_fn=_die_with_keeper if sys.platform == "linux" else None,  # noqa: PLW1509
         )
+
+
+def _wait_until_stopped(pid: int) -> None:
+    """Return when no thread of a process runs any more: those on another core may go on after the signal."""
+    with contextlib.suppress(ChildProcessError, AttributeError):  # it has ended; or a system that cannot tell
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # its end stays another thread's to tell
 
 
 _LIBC = ctypes.CDLL(None)
