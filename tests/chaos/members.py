@@ -31,9 +31,14 @@ class Order(Event, topic=topic, key="customer", name="Order"):
 
 @subscribe(Order)
 async def handle(order: Order, context: Context[None]) -> None:
-    note("begins", context.record.partition, context.record.offset, order.customer)
-    await asyncio.sleep(1.5 if order.number % 200 == 0 else 0.02)  # the slow hold the commit, not its map
-    note("ends", context.record.partition, context.record.offset, order.customer)
+    place = context.record.partition, context.record.offset, order.customer
+    note("begins", *place)
+    try:
+        await asyncio.sleep(1.5 if order.number % 200 == 0 else 0.02)  # the slow hold the commit, not its map
+    except asyncio.CancelledError:
+        note("breaks", *place)
+        raise
+    note("ends", *place)
 
 
 class Noting(Hooks):
@@ -82,9 +87,9 @@ class Member:
     notes: Path
 
     def read(self) -> list[Note]:
-        """All that it has noted so far."""
+        """All that it has noted so far; a line is one once its end can be read."""
         text = self.notes.read_text() if self.notes.exists() else ""
-        return [_note(line) for line in text.splitlines()]
+        return [_note(line) for line in text.split("\n")[:-1]]
 
     def places(self, what: str) -> list[Place]:
         """The records of which it noted something, in order."""
@@ -102,7 +107,7 @@ class Member:
 
 def _note(line: str) -> Note:
     time, what, *facts = line.split()
-    place = Place(int(facts[0]), int(facts[1])) if what in {"begins", "ends"} else None
+    place = Place(int(facts[0]), int(facts[1])) if what in {"begins", "breaks", "ends"} else None
     return Note(float(time), what, place, facts[2] if place is not None else "")
 
 
@@ -118,7 +123,8 @@ class Company:
 
     async def start(self) -> Member:
         """Another member."""
-        program, notes = self.folder / "program.py", self.folder / f"notes-{len(self.members)}"
+        name = f"member-{len(self.members)}"  # its program, too, is its own: nobody may read what is being written
+        program, notes = self.folder / f"{name}.py", self.folder / f"{name}.notes"
         program.write_text(PROGRAM)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)}
         arguments = (str(program), self.url, self.registry, self.topic, str(notes))

@@ -176,10 +176,12 @@ def overtaking(notes: Iterable[Note]) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("text", "overlaps", "overtakes"), [("b0 e0 b1 e1", 0, 0), ("b0 b1 e1 e0", 1, 1)])
+@pytest.mark.parametrize(
+    ("text", "overlaps", "overtakes"), [("b0 e0 b1 e1", 0, 0), ("b0 b1 e1 e0", 1, 1), ("b0 x0 b1 e1 b0 e0", 0, 1)]
+)
 def test_the_verdict_sees_what_it_is_for(text: str, overlaps: int, overtakes: int) -> None:
-    """Notes of orders of one key, in order and not."""
-    whats = {"b": "begins", "e": "ends"}
+    """Notes of orders of one key, in order and not; a handler that was broken off runs no longer."""
+    whats = {"b": "begins", "x": "breaks", "e": "ends"}
     notes = [Note(time, whats[word[0]], Place(0, int(word[1:])), "c") for time, word in enumerate(text.split())]
 
     assert (overlaps, overtakes) == (len(overlapping(notes)), len(overtaking(notes)))
