@@ -34,7 +34,7 @@ demo-chaos: $(VENV)/.dev  ## run them on a real Kafka and PostgreSQL while each 
 	$(BIN)/python -m examples --chaos
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m nox --session tests
 
 check: $(VENV)/.dev  ## run the gate: lint, types, layers, docs, tests
 	$(BIN)/python -m nox
