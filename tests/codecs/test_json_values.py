@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, timezone
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,12 @@ def again(value: Event) -> Any:
     schema = CODEC.schema(type(value))
     written = CODEC.encoder(type(value), schema, b"")(value)
     return CODEC.decoder(type(value), schema)(written, 0)
+
+
+class Word(StrEnum):
+    """An enum of texts, which are no collections of texts."""
+
+    NULL = "null"
 
 
 @dataclass
@@ -137,6 +143,7 @@ def test_each_class_says_for_itself_how_odd_floats_are_written(
         (list[int], [1 - _HUGE, _HUGE - 1]),
         (dict[str, str | None], {"null": None, "\N{REPLACEMENT CHARACTER}": "+01:00", "digits": "7" * 5_000}),
         (list[float | None], [None, -0.0, 5e-324]),
+        (dict[str, Word], {"\N{REPLACEMENT CHARACTER}": Word.NULL}),
         (datetime, datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=-23, minutes=-59)))),
         (datetime, datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5)))),
         (time, time(1, tzinfo=UTC)),

@@ -75,9 +75,10 @@ def _odd_member(enum: type[Enum], *, is_key: bool) -> Enum | None:
     for member in enum:
         value = {member: 1} if is_key else member
         try:
-            if adapter.validate_json(adapter.dump_json(value)) != value:
-                return member
+            comes_back = adapter.validate_json(adapter.dump_json(value)) == value
         except ValueError:
+            comes_back = False
+        if not comes_back:
             return member
     return None
 
