@@ -171,6 +171,10 @@ class SqlAlchemyTransaction:
         self._claimed = True
         return bool(written.rowcount == 1)  # type: ignore[attr-defined]
 
+    async def claim_all(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        """Of each event whether it is new to its group, one after the other."""
+        return [await self.claim(claim) for claim in claims]
+
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now, behind what the session has not flushed yet."""
         if self._alone and self._claimed:  # else the driver, which begins at the first statement, may not have begun

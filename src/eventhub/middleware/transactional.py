@@ -77,7 +77,8 @@ class Transactional:
         async with store.transaction() as transaction:
             # In the same order everywhere, or two that claim the same events would wait for each other.
             order = sorted(range(len(claims)), key=claims.__getitem__)
-            new = {place for place in order if await transaction.claim(claims[place])}
+            answers = await transaction.claim_all([claims[place] for place in order])
+            new = {place for place, is_new in zip(order, answers, strict=True) if is_new}
             for place, context in enumerate(contexts):
                 if place not in new:
                     _skip(store, context)

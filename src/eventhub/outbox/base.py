@@ -142,6 +142,14 @@ class Transaction(Protocol[C_co]):
         """
         ...
 
+    async def claim_all(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        """Of each event whether it is new to its group, claimed in the order given; of equal claims one is.
+
+        Raises:
+            StoreError: If the database failed.
+        """
+        ...
+
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now; to be called last, when every lock of the business is held.
 

@@ -133,6 +133,10 @@ class MemoryTransaction:
         self.claims.add(claim)
         return True
 
+    async def claim_all(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        """Of each event whether it is new to its group, one after the other."""
+        return [await self.claim(claim) for claim in claims]
+
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Keep records for the commit."""
         self.records += records

@@ -68,6 +68,19 @@ async def test_a_claim_costs_no_message_of_its_own(tables: PostgresStore, postgr
 
 
 @pytest.mark.postgres
+async def test_the_claims_of_a_batch_are_one_statement(tables: PostgresStore) -> None:
+    """However many there are."""
+    said: list[str] = []
+    async with tables.transaction() as transaction:
+        await transaction.claim_all([new_claim()])  # the client asks once a connection what arrays of these types are
+        transaction.connection.add_query_logger(lambda query: said.append(query.query.split()[0]))
+        answers = await transaction.claim_all([new_claim() for _ in range(100)])
+
+    assert [True] * 100 == answers
+    assert ["INSERT", "COMMIT;"] == said[:2]
+
+
+@pytest.mark.postgres
 async def test_a_savepoint_stands_in_the_transaction_of_a_claim(tables: PostgresStore) -> None:
     """The client's own nested transaction is a savepoint: undone by itself, it leaves the claim and the rest."""
     claim = new_claim()

@@ -241,6 +241,8 @@ BROKEN: list[tuple[type[MemoryStore], Any]] = [
     (WritesAtOnce, Laws().test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing),
     (ClaimsEverything, Laws().test_one_of_two_claims_at_once_is_true),
     (ClaimsEverything, Laws().test_claim_write_and_rows_are_committed_together),
+    (NoScope, Laws().test_many_events_are_claimed_at_once),
+    (ClaimsEverything, Laws().test_many_events_are_claimed_at_once),
     (NoScope, Laws().test_claims_of_another_group_scope_or_event_are_new),
     (Reversed, Laws().test_rows_are_in_the_order_of_their_enqueueing),
     (Reversed, Laws().test_deferred_rows_are_written_in_their_order),

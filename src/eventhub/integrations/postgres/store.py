@@ -203,6 +203,23 @@ class PostgresTransaction:
             )
         return bool(claimed)
 
+    async def claim_all(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        """Of each event whether it is new to its group, in one statement."""
+        columns = [[getattr(claim, name) for claim in claims] for name in ("day", "group", "scope", "event")]
+        with ours():
+            claimed = await self.connection.fetch(
+                f"INSERT INTO {self._store.names.inbox} (day, consumer_group, scope, event_id) "
+                "SELECT * FROM unnest($1::date[], $2::text[], $3::text[], $4::uuid[]) "
+                "ON CONFLICT DO NOTHING RETURNING consumer_group, event_id, day, scope",
+                *columns,
+            )
+        new = {Claim(*row) for row in claimed}
+        answers = []
+        for claim in claims:
+            answers.append(claim in new)
+            new.discard(claim)  # the same once more is not new
+        return answers
+
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now, all in one statement."""
         if not records:

@@ -229,6 +229,10 @@ class SqliteTransaction:
             )
         return cursor.rowcount == 1
 
+    async def claim_all(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        """Of each event whether it is new to its group, one after the other."""
+        return [await self.claim(claim) for claim in claims]
+
     def require_open(self) -> None:
         """Refuse to go on in a transaction that is over, where each statement would be a transaction by itself.
 

@@ -124,6 +124,18 @@ class TransactionLaws:
         assert [True, True, True] == [await claims(store, other) for other in others]
         assert not await claims(store, claim)
 
+    async def test_many_events_are_claimed_at_once(self, store: Store[Any]) -> None:
+        """Each has its own answer, in the order asked; one that was claimed before, or is there twice, is not new."""
+        known, one, two = new_claim(), new_claim(), new_claim()
+        await claims(store, known)
+        async with store.transaction() as transaction:
+            answers = await transaction.claim_all([two, known, one, two, one._replace(scope="replay")])
+            none = await transaction.claim_all([])
+
+        assert [True, False, True, False, True] == list(answers)
+        assert [] == list(none)
+        assert [False, False] == [await claims(store, claim) for claim in (one, two)]
+
     async def test_one_of_two_claims_at_once_is_true(self, store: Store[Any]) -> None:
         """Of two transactions with one claim, the second waits for the first and then is told no."""
         claim = new_claim()
