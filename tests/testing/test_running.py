@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from eventhub import Context, Options, Ordering, Retry, Service, produces, subscribe
 from eventhub.testing import running
+from eventhub.testing.waiting import until
 from tests.events import OrderCreated
 
 
@@ -80,6 +81,7 @@ async def test_what_waits_in_a_retry_topic_is_named_rather_than_waited_for() -> 
 
     async with running(Service("inventory", [fail]), options=Options(poll_timeout=0.01), patience=0.5) as hub:
         await hub.publish(OrderCreated(order_id="o-1"))
+        await until(lambda: hub.hub.health()["inventory"].detail.waiting)
         with pytest.raises(TimeoutError, match="'inventory' has 1 waiting in retry topics"):
             await hub.caught_up()
 
