@@ -13,9 +13,9 @@ import aiosqlite
 import pytest
 
 from eventhub import DeclarationError
-from eventhub.errors import StoreError
+from eventhub.errors import HandlerFault, StoreError
 from eventhub.outbox.sqlite import SqliteStore
-from eventhub.testing.conformance.stores.samples import claims, fill, new_claim, record, rows_of, values
+from eventhub.testing.conformance.stores.samples import Undone, claims, fill, new_claim, record, rows_of, values
 from eventhub.testing.waiting import until
 
 
@@ -94,6 +94,65 @@ async def test_errors_of_the_business_stay_what_they_are(store: SqliteStore) -> 
         await oversell()
 
     assert [] == await rows_of(store)
+
+
+async def test_what_is_deferred_to_the_commit_is_the_blocks_own_error(store: SqliteStore) -> None:
+    """A constraint that only COMMIT looks at is broken by the record, however often it is tried: no outage."""
+    claim = new_claim()
+
+    async def dangle() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim(claim)
+            await transaction.connection.execute("INSERT INTO shelf VALUES ('tea')")
+
+    async with store.transaction() as transaction:
+        await transaction.connection.execute("CREATE TABLE item (sku TEXT PRIMARY KEY)")
+        await transaction.connection.execute(
+            "CREATE TABLE shelf (sku TEXT REFERENCES item DEFERRABLE INITIALLY DEFERRED)"
+        )
+        connection = transaction.connection
+    await connection.execute("PRAGMA foreign_keys = ON")
+    with pytest.raises(sqlite3.IntegrityError):
+        await dangle()
+
+    assert await claims(store, claim)
+
+
+async def test_a_block_that_commits_by_hand_and_fails_is_not_tried_again(store: SqliteStore) -> None:
+    """Its claim is taken: another attempt would skip the event as handled, whatever the block raised."""
+
+    async def commit_and_fail() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim(new_claim())
+            await transaction.connection.commit()
+            raise Undone
+
+    with pytest.raises(HandlerFault) as failure:
+        await commit_and_fail()
+
+    assert isinstance(failure.value.__cause__, Undone)
+
+
+async def test_a_full_disk_that_the_block_says_in_its_own_words_stays_that(store: SqliteStore) -> None:
+    """SQLite has undone the transaction; nobody has ended it by hand, so the event may be tried again."""
+    claim = new_claim()
+
+    async def fill_up() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim(claim)
+            await transaction.connection.execute("PRAGMA max_page_count = 1")
+            try:
+                for _ in range(10):
+                    await transaction.connection.execute("INSERT INTO stock VALUES (hex(zeroblob(50000)), 1)")
+            except sqlite3.OperationalError as error:
+                raise Undone from error
+
+    with pytest.raises(Undone):
+        await fill_up()
+    async with store.transaction() as transaction:
+        await transaction.connection.execute("PRAGMA max_page_count = 1000000")
+
+    assert await claims(store, claim)
 
 
 async def test_a_full_disk_leaves_nothing_half_written(store: SqliteStore) -> None:

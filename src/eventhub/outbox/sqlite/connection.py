@@ -117,9 +117,14 @@ async def _undo(database: aiosqlite.Connection) -> None:
 
 @contextmanager
 def ours(path: Path) -> Iterator[None]:
-    """Make a StoreError of whatever SQLite fails with, under statements of our own."""
+    """Make a StoreError of whatever SQLite fails with, under statements of our own.
+
+    Those break no constraint, but a COMMIT meets the caller's that are deferred; that is the caller's error.
+    """
     try:
         yield
+    except sqlite3.IntegrityError:
+        raise
     except (sqlite3.Error, ValueError, OSError) as error:  # a closed connection is a ValueError to aiosqlite
         msg = f"the store in {path} failed: {error}"
         raise StoreError(msg) from error
@@ -131,7 +136,14 @@ def outages(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in _OUTAGES:
+        if not is_outage(error):
             raise
         msg = f"the store in {path} failed: {error}"
         raise StoreError(msg) from error
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, is a failure of the file rather than of a statement."""
+    while error is not None and not isinstance(error, sqlite3.Error):
+        error = error.__cause__ or error.__context__
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _OUTAGES

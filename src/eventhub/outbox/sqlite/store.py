@@ -13,7 +13,7 @@ from eventhub.outbox.base import Claim, DeadRow, Status, StoreCounters
 from eventhub.outbox.ending import ended_by_hand
 from eventhub.outbox.rows import BUCKETS, bucket_of, event_id, headers_text
 from eventhub.outbox.sqlite.backlog import SqliteBacklog
-from eventhub.outbox.sqlite.connection import begun, opened, ours
+from eventhub.outbox.sqlite.connection import begun, is_outage, opened, ours
 from eventhub.outbox.sqlite.file import File
 from eventhub.outbox.sqlite.lock import RelayLock
 from eventhub.outbox.sqlite.tables import sqlite_ddl
@@ -103,7 +103,12 @@ class SqliteStore:
         """Commit what the block does, and wait for the disk; one block of this process runs at a time."""
         async with self._writing() as writer:
             transaction = SqliteTransaction(self, writer)
-            yield transaction
+            try:
+                yield transaction
+            except Exception as error:
+                if not is_outage(error):  # for which SQLite ends it
+                    transaction.require_open(error)
+                raise
             transaction.require_open()
             enqueued = await transaction.count()
         if enqueued:
@@ -233,15 +238,18 @@ class SqliteTransaction:
         """Of each event whether it is new to its group, one after the other."""
         return [await self.claim(claim) for claim in claims]
 
-    def require_open(self) -> None:
+    def require_open(self, failure: Exception | None = None) -> None:
         """Refuse to go on in a transaction that is over, where each statement would be a transaction by itself.
+
+        Args:
+            failure: What its block has failed with, or None.
 
         Raises:
             HandlerFault: If the block has ended it, or swallowed an error for which SQLite did.
         """
         with ours(self._store.path):
             if not self.connection.in_transaction:
-                raise ended_by_hand()
+                raise ended_by_hand() from failure
 
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now."""
