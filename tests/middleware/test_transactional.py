@@ -361,3 +361,48 @@ async def test_a_batch_that_fails_is_undone_and_each_event_handled_in_its_own_tr
     assert 1 + 8 == len(station.batches)
     assert [b"c"] == [letter.record.key for letter in letters]
     assert 0 == station.store.counters.duplicates
+
+
+async def test_a_batch_handler_that_commits_by_hand_is_given_up_at_once(tmp_path: Path) -> None:
+    """With all events of the batch: alone, each would find its claim taken, and be skipped without a word."""
+
+    @subscribe_batch(Measured, size=4, wait=10.0)
+    async def hasty(measured: Sequence[Measured], context: BatchContext[Any]) -> None:
+        await context.transaction.connection.commit()
+        msg = f"{len(measured)} were to be stored"
+        raise ValueError(msg)
+
+    store = SqliteStore(tmp_path / "store.sqlite3")
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[Any]:
+        async with store:
+            yield SimpleNamespace(store=store)
+
+    service = Service("hasty", [hasty], lifespan=lifespan, middleware=[transactional])
+    async with running(service) as hub:
+        await publish(hub, "abcd")
+        letters = await hub.dead_letters(Measured, service)
+
+    assert [b"a", b"b", b"c", b"d"] == sorted(letter.record.key or b"" for letter in letters)
+    assert {1} == {letter.attempt for letter in letters}
+    assert 0 == store.counters.duplicates
+
+
+async def test_a_duplicate_is_counted_once_although_its_batch_is_undone(station: Station) -> None:
+    """Each event of the batch is claimed a second time, alone, and only then is it settled."""
+
+    def fail_together(measured: Sequence[Measured]) -> None:
+        if len(measured) > 1:
+            raise ValueError
+
+    async with running(measuring(station)) as hub:
+        await publish(hub, "abcdefgh")
+        [known] = [record for record in hub.broker.records("tx.measured") if record.key == b"a"]
+        station.fails = fail_together
+        await hub.hub.producer.send([ProducerRecord(known.topic, known.key, known.value, known.headers)])
+        await publish(hub, "stuvwxy")
+
+    assert list("stuvwxy") in station.batches
+    assert 1 == station.store.counters.duplicates
+    assert list("abcdefghstuvwxy") == await station.stored()

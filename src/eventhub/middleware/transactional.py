@@ -79,11 +79,11 @@ class Transactional:
             order = sorted(range(len(claims)), key=claims.__getitem__)
             answers = await transaction.claim_all([claims[place] for place in order])
             new = {place for place, is_new in zip(order, answers, strict=True) if is_new}
-            for place, context in enumerate(contexts):
-                if place not in new:
-                    _skip(store, context)
             if new:
                 await handle([replace(contexts[place], transaction=transaction) for place in sorted(new)])
+        for place, context in enumerate(contexts):  # after the commit, since what is undone is claimed once more
+            if place not in new:
+                _skip(store, context)
 
 
 transactional: Middleware = Transactional()

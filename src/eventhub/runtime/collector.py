@@ -2,7 +2,8 @@
 
 Every record keeps its own lane, attempts and fate; only the call is shared. The first record of
 a batch leads: it waits for others, calls the handler and tells them what became of them. When a
-batch of several fails as a whole nobody knows whose fault it was, so each is handled alone.
+batch of several fails as a whole nobody knows whose fault it was, so each is handled alone;
+but for a fault of the handler, which is no event's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Any
 
-from eventhub.errors import BatchFailed
+from eventhub.errors import BatchFailed, HandlerFault
 from eventhub.event import Event
 from eventhub.handler import BatchHandler, Context
 from eventhub.subscription import Batch
@@ -27,8 +28,8 @@ class _Verdict(Enum):
     ALONE = "alone"  # its batch failed, and nobody knows why
 
 
-_Told = _Verdict | BatchFailed
-"""What becomes of an event of a batch; the error is for the event that it names."""
+_Told = _Verdict | BatchFailed | HandlerFault
+"""What becomes of an event of a batch; one error is for the event that it names, the other for all."""
 
 
 class _Gathering:
@@ -70,6 +71,8 @@ class Collector:
             verdict = await (self._lead(context) if self._gathering is None else self._follow(context))
         if verdict is _Verdict.ALONE:
             verdict = await self._handle_alone(context)
+        if isinstance(verdict, HandlerFault):
+            raise HandlerFault(str(verdict)) from verdict
         if isinstance(verdict, BatchFailed):
             raise verdict.__cause__ or verdict
         return ()
@@ -100,6 +103,8 @@ class Collector:
             await self._wait(gathering)
             gathering.begun.set()
             await self._function(gathering.contexts)
+        except HandlerFault as fault:  # no event's, and what it did may last, so none is handled once more
+            return self._tell(gathering, fault)
         except Exception as error:
             if isinstance(error, BatchFailed) and 0 <= error.index <= len(gathering.followers):
                 return self._tell_from(gathering, error)
@@ -125,7 +130,7 @@ class Collector:
         if self._gathering is gathering:
             self._gathering = None
 
-    def _tell(self, gathering: _Gathering, verdict: _Verdict) -> _Verdict:
+    def _tell(self, gathering: _Gathering, verdict: _Told) -> _Told:
         for follower in gathering.followers:
             if not follower.done():
                 follower.set_result(verdict)
