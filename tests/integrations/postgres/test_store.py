@@ -70,6 +70,20 @@ async def test_errors_of_the_business_stay_what_they_are(tables: PostgresStore) 
     assert [] == await rows_of(tables)
 
 
+@pytest.mark.parametrize("name", ["date", "text", "uuid"])
+async def test_whatever_types_values_come_back_in_claims_are_told(tables: PostgresStore, name: str) -> None:
+    """A pool may give its connections codecs of its own."""
+    known, *new = (new_claim() for _ in range(3))
+    assert await claims(tables, known)
+    async with tables.transaction() as transaction:
+        await transaction.connection.set_type_codec(
+            name, schema="pg_catalog", encoder=str, decoder=lambda text: f"<{text}>"
+        )
+        answers = await transaction.claim_all([new[0], known, new[1], new[0]])
+
+    assert [True, False, True, False] == list(answers)
+
+
 @pytest.mark.parametrize("records", [[], [record("b")]])
 async def test_a_block_that_swallows_a_failed_statement_does_not_end_well(
     tables: PostgresStore, records: list[ProducerRecord]

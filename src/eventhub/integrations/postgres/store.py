@@ -207,18 +207,18 @@ class PostgresTransaction:
         """Of each event whether it is new to its group, in one statement."""
         columns = [[getattr(claim, name) for claim in claims] for name in ("day", "group", "scope", "event")]
         with ours():
+            # Told by their places: values come back in whatever types the pool's connections were given codecs for.
             claimed = await self.connection.fetch(
-                f"INSERT INTO {self._store.names.inbox} (day, consumer_group, scope, event_id) "
-                "SELECT * FROM unnest($1::date[], $2::text[], $3::text[], $4::uuid[]) "
-                "ON CONFLICT DO NOTHING RETURNING consumer_group, event_id, day, scope",
+                "WITH asked AS (SELECT * FROM unnest($1::date[], $2::text[], $3::text[], $4::uuid[]) "
+                "WITH ORDINALITY AS _ (day, consumer_group, scope, event_id, place)), "
+                f"claimed AS (INSERT INTO {self._store.names.inbox} (day, consumer_group, scope, event_id) "
+                "SELECT day, consumer_group, scope, event_id FROM asked ORDER BY place "
+                "ON CONFLICT DO NOTHING RETURNING day, consumer_group, scope, event_id) "
+                "SELECT min(place)::int FROM asked NATURAL JOIN claimed GROUP BY day, consumer_group, scope, event_id",
                 *columns,
             )
-        new = {Claim(*row) for row in claimed}
-        answers = []
-        for claim in claims:
-            answers.append(claim in new)
-            new.discard(claim)  # the same once more is not new
-        return answers
+        new = {place for (place,) in claimed}
+        return [place in new for place in range(1, len(claims) + 1)]
 
     async def enqueue(self, records: Sequence[ProducerRecord]) -> None:
         """Write rows now, all in one statement."""
