@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _EPOCH = date(1970, 1, 1)
 _SQLITE_OUTAGES = frozenset({5, 6, 8, 10, 13, 14})  # busy, locked, read-only, I/O error, full, cannot open
-_POSTGRES_OUTAGES = ("08", "53", "57", "25006")  # connections, resources, an operator's intervention, read-only
+_POSTGRES_OUTAGES = ("08", "53", "57P", "25006")  # connections, resources, an operator's intervention, read-only
 _DEFERRED = "eventhub.deferred"  # records for the commit, each with the transaction that it belongs to
 _WRITTEN = "eventhub.written"  # numbers of rows that were written, likewise
 _OURS = "eventhub.ours"  # whether a block of the store is open, whose end alone commits

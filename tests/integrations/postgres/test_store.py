@@ -70,6 +70,52 @@ async def test_errors_of_the_business_stay_what_they_are(tables: PostgresStore) 
     assert [] == await rows_of(tables)
 
 
+async def test_what_is_deferred_to_the_commit_is_the_blocks_own_error(tables: PostgresStore) -> None:
+    """A constraint that only COMMIT looks at is broken by the record, however often it is tried: no outage."""
+    await tables.pool.execute("CREATE TABLE deferred (name text UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    claim = new_claim()
+
+    async def twice() -> None:
+        async with tables.claiming(claim) as transaction:
+            assert transaction is not None
+            await transaction.connection.execute("INSERT INTO deferred VALUES ('tea'), ('tea')")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await twice()
+
+    assert await claims(tables, claim)
+
+
+async def test_a_conflict_that_shows_at_the_commit_is_no_fault_of_the_block(tables: PostgresStore) -> None:
+    """Of two serializable transactions that read what the other writes one fails, and may be tried again."""
+    count = "INSERT INTO business SELECT {name}, count(*) FROM business"
+
+    async def conflict() -> None:
+        async with tables.transaction() as one:
+            await one.connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+            await one.connection.execute(count.format(name="'one'"))
+            async with tables.transaction() as other:
+                await other.connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                await other.connection.execute(count.format(name="'other'"))
+
+    with pytest.raises(StoreError) as failure:
+        await conflict()
+
+    assert failure.value.retriable
+
+
+async def test_a_statement_that_takes_too_long_is_the_blocks_own_error(tables: PostgresStore) -> None:
+    """It may take too long at each attempt, so it is given up in the end; an outage would hold its key for ever."""
+
+    async def dawdle() -> None:
+        async with tables.transaction() as transaction:
+            await transaction.connection.execute("SET LOCAL statement_timeout = 1")
+            await transaction.connection.execute("SELECT pg_sleep(60)")
+
+    with pytest.raises(asyncpg.QueryCanceledError):
+        await dawdle()
+
+
 @pytest.mark.parametrize("name", ["date", "text", "uuid"])
 async def test_whatever_types_values_come_back_in_claims_are_told(tables: PostgresStore, name: str) -> None:
     """A pool may give its connections codecs of its own."""

@@ -25,6 +25,8 @@ _OUTAGES = (
     asyncpg.ReadOnlySQLTransactionError,  # after a failover: not the primary any more
     asyncpg.InternalClientError,
 )
+# What COMMIT fails with though no statement of the block has caused it.
+_UNSETTLED = (asyncpg.TransactionRollbackError, asyncpg.InterfaceError, OSError, TimeoutError)
 _MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 
@@ -47,12 +49,29 @@ def outages(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection o
     """Make a StoreError of a lost database; errors of the caller's own statements stay what they are."""
     try:
         yield
+    except (
+        asyncpg.QueryCanceledError
+    ):  # by a timeout, for which the statement may be to blame, however long it is tried
+        raise
     except _OUTAGES as error:
         raise translated(error) from error
     except Exception as error:
         if isinstance(error, StoreError) or not _lost(connection):
             raise
         raise translated(error) from error
+
+
+@contextmanager
+def committing(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection or a pool's proxy of one
+    """Make a StoreError of a COMMIT that fails; what it finds wrong with the block is the caller's error and stays.
+
+    That is what was deferred to the COMMIT: constraints, and triggers of constraints.
+    """
+    with outages(connection):
+        try:
+            yield
+        except _UNSETTLED as error:
+            raise translated(error) from error
 
 
 @contextmanager

@@ -13,7 +13,15 @@ from eventhub.headers import TYPE
 from eventhub.integrations.postgres.backlog import PostgresBacklog, opened_backlog
 from eventhub.integrations.postgres.connecting import IDLE_TIMEOUT, announced
 from eventhub.integrations.postgres.database import Database
-from eventhub.integrations.postgres.failures import FOREIGN, given_back, ours, outages, require_open, unbroken
+from eventhub.integrations.postgres.failures import (
+    FOREIGN,
+    committing,
+    given_back,
+    ours,
+    outages,
+    require_open,
+    unbroken,
+)
 from eventhub.integrations.postgres.operating import dead, drop, retry, status
 from eventhub.integrations.postgres.remembering import forget
 from eventhub.integrations.postgres.tables import Names
@@ -122,7 +130,7 @@ class PostgresStore:
             with suppress(*FOREIGN):  # a lost connection has rolled back already
                 await begun.rollback()
             raise
-        with ours():
+        with committing(transaction.connection):
             await commit(begun)
         if transaction.enqueued:
             self.counters.enqueued += transaction.enqueued
