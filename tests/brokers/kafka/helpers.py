@@ -37,6 +37,21 @@ async def own_cluster() -> AsyncIterator[tuple[KafkaCluster, KafkaBroker]]:
         yield cluster, broker
 
 
+@asynccontextmanager
+async def listener(*, hangs_up: bool) -> AsyncIterator[int]:
+    """A port where somebody takes the connection, and then hangs up or never says a word."""
+
+    async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not hangs_up:
+            await done.wait()
+        writer.close()
+
+    done = asyncio.Event()
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        done.set()
+
+
 def as_user(cluster: KafkaCluster, user: User, **options: Any) -> KafkaBroker:
     """A cluster as seen by one who logs in."""
     security = Security(username=user.name, password=SecretStr(user.password), **options)

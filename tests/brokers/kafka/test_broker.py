@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,10 +13,11 @@ from structlog.testing import capture_logs
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.kafka.broker import keep_payloads_out_of_logs
 from eventhub.errors import BrokerError, DeclarationError
+from eventhub.record import ProducerRecord, RecordMetadata
 from eventhub.settings import Security
 from eventhub.testing.kafka import ADMIN, KafkaOptions, User, kafka
 from eventhub.testing.kafka import Security as ClusterSecurity
-from tests.brokers.kafka.helpers import as_user, own_cluster, running
+from tests.brokers.kafka.helpers import as_user, listener, own_cluster, read_all, running
 
 pytestmark = [pytest.mark.anyio]
 
@@ -69,6 +71,51 @@ async def test_address_that_fails_beside_a_good_one_is_logged(kafka_url: str, cl
 
     assert f"{kafka_url},127.0.0.1:{closed_port}" == url
     assert [("eventhub.broker_address_failed", closed_port)] == [(entry["event"], entry["port"]) for entry in logs]
+
+
+@pytest.mark.kafka
+async def test_silent_addresses_keep_no_client_waiting(kafka_url: str, topic: str) -> None:
+    """One address that answers among eight that never do is the one that each client goes to, also a later one."""
+    async with AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(listener(hangs_up=False)) for _ in range(8)]
+        many = KafkaBroker(",".join([kafka_url, *(f"127.0.0.1:{port}" for port in silent)]))
+        with capture_logs() as logs:
+            await stack.enter_async_context(running(many))
+        for _ in range(2):
+            async with running(many.producer()) as producer:
+                outcomes = await producer.send([ProducerRecord(topic, b"key", b"value")])
+        records = await read_all(many, topic)
+
+    assert {("eventhub.broker_address_failed", port, "no answer in time") for port in silent} == {
+        (entry["event"], entry["port"], entry["cause"]) for entry in logs
+    }
+    assert [RecordMetadata] == [type(outcome) for outcome in outcomes]
+    assert [b"value", b"value"] == [record.value for record in records]
+
+
+@pytest.mark.kafka
+async def test_one_node_that_answers_is_enough_to_start() -> None:
+    """The one that is dead and the one that is silent are told; with none left all are, each with its cause."""
+    async with kafka(KafkaOptions(nodes=3)) as cluster:
+        alive, dead, silent = cluster.nodes
+        await dead.kill()
+        await silent.pause()
+        with capture_logs() as logs:
+            async with running(KafkaBroker(f"kafka://{cluster.bootstrap}")):
+                pass
+        await alive.kill()
+        complaint = await _complaint(KafkaBroker(f"kafka://{cluster.bootstrap}"))
+
+    assert {dead.address: "Connection refused", silent.address: "no answer in time"} == {
+        f"{entry['host']}:{entry['port']}": entry["cause"]
+        for entry in logs
+        if entry["event"] == "eventhub.broker_address_failed"
+    }
+    assert [
+        f"  - {alive.address}: Connection refused",
+        f"  - {dead.address}: Connection refused",
+        f"  - {silent.address}: no answer in time",
+    ] == [line.partition(";")[0] for line in str(complaint).splitlines()[1:]]
 
 
 @pytest.mark.kafka

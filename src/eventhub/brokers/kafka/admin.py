@@ -38,6 +38,7 @@ from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, Topi
 from eventhub.brokers.kafka.batches import Fetched
 from eventhub.brokers.kafka.closing import close_connections
 from eventhub.brokers.kafka.errors import translate, translated
+from eventhub.brokers.kafka.preflight import answering
 from eventhub.errors import BrokerError, TopicMissing
 from eventhub.record import TopicPartition
 
@@ -175,7 +176,7 @@ class KafkaAdmin:
     async def _cluster(self, doing: str) -> AIOKafkaClient:
         async with self._opening:
             if self._client is None:
-                client = AIOKafkaClient(**self._connection)
+                client = AIOKafkaClient(**await answering(self._connection))
                 with translated(doing):
                     await client.bootstrap()
                 self._client = client

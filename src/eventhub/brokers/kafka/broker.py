@@ -62,7 +62,7 @@ class KafkaBroker:
     async def start(self) -> None:
         """Connect to every address by itself, then to the cluster behind them.
 
-        An address that fails beside one that works is only logged.
+        An address that fails beside one that works, or is silent a second after it has answered, is only logged.
 
         Raises:
             BrokerError: Within 15 s, naming each address, what is wrong with it and what to try.

@@ -22,6 +22,7 @@ from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_o
 from eventhub.brokers.kafka.decompression import TooLarge, bound_decompression
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
 from eventhub.brokers.kafka.fetches import Fetches
+from eventhub.brokers.kafka.preflight import answering
 from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable, TopicMissing
 from eventhub.record import Record, TopicPartition
 
@@ -97,7 +98,7 @@ class KafkaConsumer:
             await self._require_topics()
             bound_decompression()
             client = AIOKafkaConsumer(
-                **self._options,
+                **await answering(self._options),
                 group_id=self._group,
                 partition_assignment_strategy=assignors(self._group, self._topics),
             )

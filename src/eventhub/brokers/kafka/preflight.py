@@ -23,31 +23,65 @@ from eventhub.errors import BrokerError
 ANSWER_TIMEOUT = 10.0
 """Seconds that one address has to take the connection and the credentials."""
 
-_NOT_OURS = frozenset({"bootstrap_servers", "metadata_max_age_ms", "retry_backoff_ms", "connections_max_idle_ms"})
+GRACE = 1.0
+"""Seconds that the other addresses have once one has answered, to say what is wrong with them."""
+
+_OURS = ("client_id", "request_timeout_ms", "sasl_", "security_", "ssl_")
+"""How the names of options begin that belong to one connection."""
 
 Address = tuple[str, int]
 
 
 async def preflight(
-    addresses: Sequence[Address], connection: Mapping[str, Any], *, timeout: float = ANSWER_TIMEOUT
+    addresses: Collection[Address],
+    connection: Mapping[str, Any],
+    *,
+    timeout: float = ANSWER_TIMEOUT,
+    grace: float = GRACE,
 ) -> Mapping[Address, str]:
-    """Try all addresses at once; returns what is wrong with those that failed.
+    """Try all addresses at once; returns what is wrong with those that failed, or were late.
 
     Raises:
         BrokerError: If none of them can be used; it names each with its cause and what to try.
     """
-    failures = await failing(addresses, connection, timeout)
+    failures = await failing(addresses, connection, timeout, grace)
     if failures.keys() == set(addresses):
         raise _unreachable(failures, connection)
     return {address: explain(error) for address, error in failures.items()}
 
 
+async def answering(connection: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same connection by way of the address that answers first; by way of all of them if none does.
+
+    The client would ask one address after the other, in random order, and wait for a silent one as
+    long as for the answer to any request. Asked anew for each client, since an address that was
+    good a minute ago may be the dead one now.
+    """
+    servers = {_parsed(server): server for server in connection["bootstrap_servers"]}
+    if len(servers) == 1:
+        return connection
+    failures = await failing(servers, connection, ANSWER_TIMEOUT, grace=0)
+    answered = [server for address, server in servers.items() if address not in failures]
+    return {**connection, "bootstrap_servers": answered} if answered else connection
+
+
+def _parsed(server: str) -> Address:
+    host, _, port = server.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 async def failing(
-    addresses: Collection[Address], connection: Mapping[str, Any], timeout: float
+    addresses: Collection[Address], connection: Mapping[str, Any], timeout: float, grace: float | None = None
 ) -> Mapping[Address, BaseException]:
-    """Try all addresses at once, each for so many seconds; returns the true causes of those that failed.
+    """Try all addresses at once; returns the true causes of those that failed.
 
     A token, if one is needed, is fetched before that.
+
+    Args:
+        addresses: Where to connect.
+        connection: The client's options.
+        timeout: Seconds that each address has.
+        grace: Seconds that the others still have once one has answered; None gives each its whole time.
     """
     tokens: Tokens | None = connection.get("sasl_oauth_token_provider")
     if tokens is not None:
@@ -55,13 +89,30 @@ async def failing(
             await tokens.token()
         except TokenUnavailable as unavailable:  # said before an address is blamed for it
             return dict.fromkeys(addresses, unavailable)
-    arguments = {name: value for name, value in connection.items() if name not in _NOT_OURS}
+    arguments = {name: value for name, value in connection.items() if name.startswith(_OURS)}
     async with asyncio.TaskGroup() as group:
         trials = {address: group.create_task(_try(address, arguments, timeout)) for address in addresses}
-    failures = {address: error for address, trial in trials.items() if (error := trial.result()) is not None}
+        if grace is not None:
+            await _cut_short(trials.values(), grace)
+    failures = {address: error for address, trial in trials.items() if (error := _outcome(trial)) is not None}
     if tokens is not None and any(isinstance(error, client.SaslAuthenticationFailed) for error in failures.values()):
         tokens.forget()  # nobody else looks at why a connection is refused
     return failures
+
+
+async def _cut_short(trials: Collection[asyncio.Task[BaseException | None]], grace: float) -> None:
+    """Wait until one address has answered well or all have failed, and end what then takes longer than the grace."""
+    running = set(trials)
+    while running and not any(trial.done() and trial.result() is None for trial in trials):
+        _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    if running:
+        _, late = await asyncio.wait(running, timeout=grace)
+        for trial in late:
+            trial.cancel()
+
+
+def _outcome(trial: asyncio.Task[BaseException | None]) -> BaseException | None:
+    return TimeoutError() if trial.cancelled() else trial.result()
 
 
 async def _try(address: Address, arguments: Mapping[str, Any], timeout: float) -> BaseException | None:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of
 from eventhub.brokers.kafka.errors import translated
 from eventhub.brokers.kafka.lanes import Entry
+from eventhub.brokers.kafka.preflight import answering
 from eventhub.record import TopicPartition
 
 OPEN_TIMEOUT = 10.0
@@ -36,15 +37,15 @@ class Session:
         Raises:
             BrokerError: If no broker answers within 10 s, or a right is missing.
         """
-        client = AIOKafkaProducer(**options)
-        session = cls(client)
-        try:
-            with translated("connecting a producer"):
-                async with asyncio.timeout(OPEN_TIMEOUT):
+        with translated("connecting a producer"):
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                client = AIOKafkaProducer(**await answering(options))
+                session = cls(client)
+                try:
                     await client.start()
-        except BaseException:
-            await session.discard()
-            raise
+                except BaseException:
+                    await session.discard()
+                    raise
         return session
 
     async def write(self, partition: TopicPartition, batch: Sequence[Entry]) -> int:
