@@ -6,7 +6,7 @@ The signature of a handler is read once, here, when it is declared.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
@@ -35,6 +35,9 @@ E4 = TypeVar("E4", bound=Event)
 FORMS = """\
     async def {name}(order: OrderCreated) -> StockReserved: ...
     async def {name}(order: OrderCreated, context: Context[State]) -> StockReserved: ..."""
+BATCH_FORMS = """\
+    async def {name}(orders: Sequence[OrderCreated]) -> None: ...
+    async def {name}(orders: Sequence[OrderCreated], context: BatchContext[State]) -> None: ..."""
 
 
 class Ordering(Enum):
@@ -165,11 +168,12 @@ class Subscribing(Generic[E_contra]):
                 f"    return await anyio.to_thread.run_sync({name}, order)"
             )
             raise DeclarationError(msg)
+        hints = _hints(function, FORMS)
         return Subscription(
             function=function,
             events=self._events,
-            produces=_produced(function),
-            takes_context=_takes_context(function),
+            produces=event_classes(hints["return"], f"handler {name!r}"),
+            takes_context=_takes_context(function, FORMS),
             retry=self._retry,
             ordering=self._ordering,
             timeout=self._timeout,
@@ -277,21 +281,18 @@ class BatchSubscribing(Generic[E_contra]):
                 ``BatchContext``, or returns any.
         """
         name = getattr(function, "__name__", repr(function))
-        if not inspect.iscoroutinefunction(function) or _produced(function):
+        if not inspect.iscoroutinefunction(function):
             raise _another_form(name)
-        takes_context = _takes_context(function)
-        if takes_context:
-            annotated = get_type_hints(function).get(list(inspect.signature(function).parameters)[1])
-            if (get_origin(annotated) or annotated) is not BatchContext:
-                raise _another_form(name)
+        hints, takes_context = _hints(function, BATCH_FORMS), _takes_context(function, BATCH_FORMS)
+        names = tuple(inspect.signature(function).parameters)
+        context = hints.get(names[1]) if takes_context else BatchContext
+        if hints["return"] is not type(None) or (get_origin(context) or context) is not BatchContext:
+            raise _another_form(name)
         return Subscription(function, (self._event,), (), takes_context, self._retry, self._ordering, None, self._batch)
 
 
 def _another_form(name: str) -> DeclarationError:
-    forms = (
-        f"    async def {name}(orders: Sequence[OrderCreated]) -> None: ...\n"
-        f"    async def {name}(orders: Sequence[OrderCreated], context: BatchContext[State]) -> None: ..."
-    )
+    forms = BATCH_FORMS.format(name=name)
     return DeclarationError(f"batch handler {name!r} must be async, take the events and return None:\n{forms}")
 
 
@@ -327,8 +328,8 @@ def subscribe_batch(
     return BatchSubscribing(event, Batch(size, wait), retry if retry is not None else Retry(), ordering)
 
 
-def _takes_context(function: Callable[..., Any]) -> bool:
-    """Whether a handler takes (event, context) rather than (event)."""
+def _takes_context(function: Callable[..., Any], forms: str) -> bool:
+    """Whether a handler takes (event, context) rather than (event), of the two forms that it may have."""
     parameters = list(inspect.signature(function).parameters.values())
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     required = [p for p in parameters if p.default is inspect.Parameter.empty]
@@ -338,13 +339,13 @@ def _takes_context(function: Callable[..., Any]) -> bool:
         or any(p.kind not in positional for p in parameters)
     ):
         name = function.__name__
-        msg = f"handler {name!r} takes {inspect.signature(function)}; the two forms are:\n{FORMS.format(name=name)}"
+        msg = f"handler {name!r} takes {inspect.signature(function)}; the two forms are:\n{forms.format(name=name)}"
         raise DeclarationError(msg)
     return len(parameters) == 2  # noqa: PLR2004 - (event, context)
 
 
-def _produced(function: Callable[..., Any]) -> tuple[type[Event], ...]:
-    """The event classes that a handler's return annotation names."""
+def _hints(function: Callable[..., Any], forms: str) -> Mapping[str, Any]:
+    """A handler's annotations, what it returns among them."""
     name = function.__name__
     try:
         hints = get_type_hints(function)
@@ -352,9 +353,9 @@ def _produced(function: Callable[..., Any]) -> tuple[type[Event], ...]:
         msg = f"handler {name!r}: cannot read its annotations, since {error}; import it not only for type checking"
         raise DeclarationError(msg) from error
     if "return" not in hints:
-        msg = f"handler {name!r} does not say what it returns, an event or None:\n{FORMS.format(name=name)}"
+        msg = f"handler {name!r} does not say what it returns:\n{forms.format(name=name)}"
         raise DeclarationError(msg)
-    return event_classes(hints["return"], f"handler {name!r}")
+    return hints
 
 
 def event_classes(annotation: Any, where: str) -> tuple[type[Event], ...]:  # noqa: ANN401 - annotations have no type

@@ -255,9 +255,15 @@ async def _takes_two(orders: Sequence[OrderCreated], more: int) -> None: ...
 async def _returns(orders: Sequence[OrderCreated]) -> OrderCreated: ...  # type: ignore[empty-body]
 def _plain(orders: Sequence[OrderCreated]) -> None: ...
 async def _context_of_one(orders: Sequence[OrderCreated], context: Context[Any]) -> None: ...
+async def _takes_three(orders: Sequence[OrderCreated], context: BatchContext[Any], more: int) -> None: ...
+async def _says_nothing(orders: Sequence[OrderCreated]): ...  # type: ignore[no-untyped-def] # noqa: ANN202
+async def _counts(orders: Sequence[OrderCreated]) -> int: ...  # type: ignore[empty-body]
 
 
-@pytest.mark.parametrize("function", [_takes_two, _returns, _plain, _context_of_one])
+_OTHERS = (_takes_two, _returns, _plain, _context_of_one, _takes_three, _says_nothing, _counts)
+
+
+@pytest.mark.parametrize("function", _OTHERS)
 def test_another_form_of_a_batch_handler_is_refused_with_the_right_one(function: Any) -> None:
     """The error shows what a batch handler looks like."""
     with pytest.raises(DeclarationError, match=r"orders: Sequence\[OrderCreated\]\) -> None"):
