@@ -163,6 +163,13 @@ async def test_a_scope_lets_a_replay_happen_once_more() -> None:
     assert 1 == store.counters.duplicates
 
 
+@pytest.mark.parametrize("scope", ["", "\0", "\ud800", "x" * 201])
+def test_a_scope_that_no_database_keeps_is_refused(scope: str) -> None:
+    """An empty one would skip what is replayed, and the others would fail, or be waited for, at each event."""
+    with pytest.raises(DeclarationError, match="a scope has 1 to 200 characters"):
+        transactional_in(scope)
+
+
 async def test_an_event_that_the_handler_does_not_name_undoes_the_transaction() -> None:
     """A handler that returns what its annotation does not name is given up, and its writes are undone."""
 

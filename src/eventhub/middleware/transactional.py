@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_LONGEST_SCOPE = 200  # characters: part of a primary key, and PostgreSQL's has room for 2,700 bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Transactional:
@@ -91,7 +93,14 @@ transactional: Middleware = Transactional()
 
 
 def transactional_in(scope: str) -> Middleware:
-    """``transactional`` for a deliberate replay: in a scope of its own every event counts as new once more."""
+    """``transactional`` for a deliberate replay: in a scope of its own every event counts as new once more.
+
+    Raises:
+        DeclarationError: If the scope is empty, longer than 200 characters, or not one that can be read.
+    """
+    if not 1 <= len(scope) <= _LONGEST_SCOPE or not scope.isprintable():
+        msg = f"a scope has 1 to {_LONGEST_SCOPE} characters that can be printed, not {scope[:_LONGEST_SCOPE]!r}"
+        raise DeclarationError(msg)
     return Transactional(scope)
 
 

@@ -49,9 +49,7 @@ def outages(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection o
     """Make a StoreError of a lost database; errors of the caller's own statements stay what they are."""
     try:
         yield
-    except (
-        asyncpg.QueryCanceledError
-    ):  # by a timeout, for which the statement may be to blame, however long it is tried
+    except asyncpg.QueryCanceledError:  # by statement_timeout: the statement may be slow at each attempt
         raise
     except _OUTAGES as error:
         raise translated(error) from error
