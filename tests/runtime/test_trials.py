@@ -10,13 +10,16 @@ from anyio.lowlevel import checkpoint
 
 from eventhub import Exhausted, Hub, Limits, Options, Ordering, Retry, Service, subscribe
 from eventhub.brokers.base import NewTopic, OffsetAndMetadata
+from eventhub.brokers.memory import Operation
 from eventhub.record import RecordMetadata, TopicPartition
 from eventhub.runtime.assignment import CAREFUL_RESTARTS
 from eventhub.runtime.breaker import BreakerOptions
 from eventhub.runtime.offset_map import OffsetMap, decode_map, encode_map
+from eventhub.runtime.watchdog import Patience
 from eventhub.runtime.worker import Worker
 from eventhub.testing.waiting import until
 from tests.runtime.conftest import Shop
+from tests.runtime.storm import Hurried, StormyShop
 
 
 def careful_worker(hub: Hub) -> Worker:
@@ -121,6 +124,30 @@ async def test_where_processes_die_in_one_partition_the_records_of_all_are_tried
 
     assert 1 < len(partitions(places))
     assert ([1] * 6, [1] * 6) == (together, marked)
+
+
+async def test_no_record_is_tried_before_the_broker_has_its_mark() -> None:
+    """While commits fail the last mark stands, and would accuse a record that is done of what the next one does."""
+    shop, seen = StormyShop(), list[int]()
+
+    @subscribe(shop.order)
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+        if order.number == 0:
+            shop.network.lost = {Operation.COMMIT}
+
+    options = Options(clock=Hurried(), partitions=1, patience=Patience(commits_failed=1_000_000))
+    service = Service(shop.name("listener"), [listen])
+    async with shop.serving(service, options=options) as hub:
+        careful_worker(hub)
+        await hub.publish_many(shop.orders("ab"))
+        await until(lambda: shop.network.losses > 3)
+        unmarked = list(seen)
+        shop.network.lost.clear()
+        await until(lambda: len(seen) == 2)
+
+    assert [0] == unmarked
+    assert [0, 1] == seen
 
 
 async def test_a_record_that_rests_is_not_accused_of_what_ends_the_process_meanwhile(shop: Shop) -> None:

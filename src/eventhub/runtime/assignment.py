@@ -306,19 +306,22 @@ class Assignment:
             partition.offsets.trying = None
         await self.commit(partitions)
 
-    async def commit(self, partitions: Collection[Partition] | None = None) -> None:
+    async def commit(self, partitions: Collection[Partition] | None = None) -> bool:
         """Commit what is due of these partitions, or of all that are owned; a failure is logged, never raised.
 
         A failed commit is no error of any record: the next commit covers it, or another member
         handles the records again. What was given up meanwhile is left out: the broker would take
         a commit for it, and go back behind what its new owner has done.
+
+        Returns:
+            False if it failed; what was due may be stored all the same, or be due at the next commit.
         """
         async with self._committing:
             asked = self.partitions.values() if partitions is None else partitions
             mine = [p for p in asked if self.partitions.get(p.topic_partition) is p]
             due = {p: offset for p in mine if (offset := p.commit_due()) is not None}
             if not due:
-                return
+                return True
             try:
                 async with asyncio.timeout(self._options.commit_timeout):
                     await self._speaking().commit({p.topic_partition: offset for p, offset in due.items()})
@@ -328,12 +331,13 @@ class Assignment:
                 self._lost = refused and any(self.partitions.get(p.topic_partition) is p for p in due)
                 report = log.info if refused else log.warning
                 report("eventhub.commit_failed", group=self._group, error=str(error) or type(error).__name__)
-                return
+                return False
             self.commits_failed = 0
             for partition, offset in due.items():
                 partition.committed = offset
             stored = {partition.topic_partition: offset.offset for partition, offset in due.items()}
             tell(self._options.hooks, lambda hook: hook.on_committed(self._group, stored))
+            return True
 
     def _speaking(self) -> Consumer:
         if self._consumer is None:

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eventhub.retry import backoff
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -30,12 +32,12 @@ class Trials:
     A trial is one attempt: while its record rests none of its handlers runs, and others are tried.
     """
 
-    def __init__(self, lanes: Lanes, commit: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, lanes: Lanes, commit: Callable[[], Awaitable[bool]]) -> None:
         """Try nothing yet.
 
         Args:
             lanes: Who lets records wait.
-            commit: Commits what is due of all partitions.
+            commit: Commits what is due of all partitions; False if that failed.
         """
         self._lanes = lanes
         self._commit = commit
@@ -51,7 +53,10 @@ class Trials:
             await self._turn.acquire()
             self._trial = _Trial(asyncio.current_task(), record, partition)
         partition.offsets.trying = record.offset
-        await self._commit()  # of all partitions, so that no older mark stays behind
+        failures = 0
+        while not await self._commit():  # of all partitions: an older mark would accuse a record that is done
+            failures += 1
+            await self._lanes.rest(backoff(failures))
 
     def end(self) -> None:
         """Take the mark of the record in hand away, if it is on trial: this attempt ended no process."""
