@@ -182,6 +182,22 @@ async def test_a_crash_before_the_commit_repeats_what_was_set_aside(shop: Shop) 
     assert 3 == await shop.committed()
 
 
+async def test_an_attempt_counts_also_if_the_process_stops_before_its_record_is_set_aside(shop: Shop) -> None:
+    """The next process makes the next attempt, though the broker took no copy."""
+    service = failing(shop, (10.0, 10.0), {0: 99})
+    shop.network.lost = {Operation.SEND}
+    one = await shop.start(service)
+    await shop.publish(Order(customer="a", number=0))
+    await shop.until(lambda: shop.tried(0))
+    await shop.stop(one)
+    shop.network.lost.clear()
+    await shop.start(service, "two")
+    await shop.until(lambda: shop.letters)
+
+    assert ["one", "two", "two"] == [process for process, _ in shop.tries]
+    assert [3] == [letter.attempt for letter in shop.letters]
+
+
 async def test_processes_that_die_while_records_wait_do_not_accuse_them(shop: Shop) -> None:
     """A wait is longer than many a crash loop, and who has not been handled yet has killed nobody."""
     service = failing(shop, (600.0,), {0: 1})

@@ -133,9 +133,9 @@ class Recovery:
             case Fate.PAUSE:
                 wait = attempts.pause(self._options.random())
             case Fate.RETRY:
+                partition.offsets.failed(record.offset, attempts.attempt)
                 if plan is not None and await self._set_aside(record, partition, plan, attempts):
                     return None
-                partition.offsets.failed(record.offset, attempts.attempt)
                 wait = attempts.retry(retry, self._options.random())
         log.info("eventhub.record_retried", **self._facts(record, attempts), wait=round(wait, 3))
         await self._rest(wait)
