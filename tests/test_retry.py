@@ -1,5 +1,6 @@
 """Retry: every error has one fate, and waits are never shorter than declared."""
 
+import math
 from asyncio import CancelledError
 
 import pytest
@@ -78,7 +79,9 @@ def test_long_waits_are_those_of_ten_seconds_and_more_that_are_ever_spent(
     assert long == policy.long_waits == before - {None}
 
 
-@pytest.mark.parametrize("arguments", [{"attempts": 0}, {"waits": (-1.0,)}, {"waits": (), "attempts": 2}])
+@pytest.mark.parametrize(
+    "arguments", [{"attempts": 0}, {"waits": (-1.0,)}, {"waits": (math.nan,)}, {"waits": (), "attempts": 2}]
+)
 def test_a_policy_that_cannot_be_meant_is_refused(arguments: dict[str, object]) -> None:
     """The error is raised where the policy is written."""
     with pytest.raises(DeclarationError):

@@ -82,8 +82,8 @@ class Retry:
         if self.attempts is not None and self.attempts < 1:
             msg = f"attempts must be at least 1, not {self.attempts}"
             raise DeclarationError(msg)
-        if any(wait < 0 for wait in self.waits):
-            msg = f"waits must not be negative: {self.waits}"
+        if not all(wait >= 0 for wait in self.waits):  # nan neither
+            msg = f"waits must be 0 or more: {self.waits}"
             raise DeclarationError(msg)
         if not self.waits and self.max_attempts > 1:
             msg = "more than one attempt needs at least one wait, for instance waits=(1.0,)"
