@@ -22,7 +22,7 @@ from eventhub.outbox.rows import bucket_of, event_id, headers_text
 
 try:
     from sqlalchemy import event, text
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
     from sqlalchemy.exc import TimeoutError as PoolTimeout
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
     from sqlalchemy.orm import Session, SessionTransaction
@@ -87,7 +87,8 @@ class SqlAlchemyStore:
                     _ = await session.connection()
                 transaction = SqlAlchemyTransaction(self, session, alone=True)
                 session.info[_OURS] = True
-                yield transaction
+                async with transaction.unbroken():
+                    yield transaction
                 if session.in_transaction():
                     # To PostgreSQL the COMMIT of a transaction that has failed is a rollback, and no error.
                     _ = await session.execute(text("SELECT 1"))
@@ -186,14 +187,33 @@ class SqlAlchemyTransaction:
         """Refuse to go on in a transaction that is over, where each statement would be a transaction by itself.
 
         Raises:
-            HandlerFault: If it is, by the session's own word or, as far as that tells, by the driver's.
+            HandlerFault: If it is.
         """
-        if self._session.in_transaction():
-            connection = await self.connection.connection()
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            if driver.in_transaction if self._sqlite else getattr(driver, "is_in_transaction", lambda: True)():
-                return
-        raise ended_by_hand()
+        if not await self._is_open():
+            raise ended_by_hand()
+
+    @asynccontextmanager
+    async def unbroken(self) -> AsyncIterator[None]:
+        """Refuse a block that has ended its transaction and then failed, whatever it failed with.
+
+        Raises:
+            HandlerFault: If a COMMIT or ROLLBACK of the block's own has ended it.
+        """
+        try:
+            yield
+        except Exception as error:
+            with suppress(SQLAlchemyError):  # a session that can do nothing more has not been ended by hand
+                if self._claimed and not _has_outage(error) and not await self._is_open():
+                    raise ended_by_hand() from error
+            raise
+
+    async def _is_open(self) -> bool:
+        """Whether the transaction goes on, by the session's own word and, as far as that tells, by the driver's."""
+        if not self._session.in_transaction():
+            return False
+        connection = await self.connection.connection()
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        return bool(driver.in_transaction if self._sqlite else getattr(driver, "is_in_transaction", lambda: True)())
 
     async def defer(self, records: Sequence[ProducerRecord]) -> None:
         """Keep rows for the outermost commit, with the savepoint that is open now."""
@@ -319,6 +339,13 @@ def _outages(*others: type[Exception]) -> Iterator[None]:
             raise
         failure = f"the database failed: {getattr(error, 'orig', error)}"
         raise StoreError(failure) from error
+
+
+def _has_outage(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, is an outage of the database."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__ or error.__context__
+    return error is not None and _is_outage(error)
 
 
 def _is_outage(error: DBAPIError) -> bool:

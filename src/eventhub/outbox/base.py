@@ -9,7 +9,8 @@ Laws of a transaction:
     * Rows get their ids in the order in which they are enqueued. What was deferred is enqueued when
       the block ends, without what belonged to a savepoint that was rolled back.
     * Writers lock an aggregate before its event is enqueued; then ids of one key follow its commits.
-    * A block whose transaction was ended inside it enqueues nothing and fails with a ``HandlerFault``.
+    * A block whose transaction was ended inside it enqueues nothing and fails with a ``HandlerFault``,
+      whatever it raises itself.
 
 Laws of a backlog:
     * A bucket belongs to at most one backlog at a time; who loses the connection loses the buckets

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventhub import DeclarationError
-from eventhub.errors import HandlerFault, StoreError
+from eventhub.errors import StoreError
 from eventhub.integrations.postgres import PostgresStore, debezium_ddl, postgres_ddl
 from eventhub.record import ProducerRecord
 from eventhub.testing.conformance.stores.samples import Undone, claims, fill, new_claim, record, rows_of, values
@@ -149,21 +149,6 @@ async def test_a_block_that_swallows_a_failed_statement_does_not_end_well(
         await swallow()
 
     assert await claims(tables, claim)
-
-
-async def test_a_block_that_commits_by_hand_and_fails_is_not_tried_again(tables: PostgresStore) -> None:
-    """Its claim is taken: another attempt would skip the event as handled, whatever the block raised."""
-
-    async def commit_and_fail() -> None:
-        async with tables.transaction() as transaction:
-            await transaction.claim(new_claim())
-            await transaction.connection.execute("COMMIT")
-            raise Undone
-
-    with pytest.raises(HandlerFault) as failure:
-        await commit_and_fail()
-
-    assert isinstance(failure.value.__cause__, Undone)
 
 
 async def test_a_connection_that_is_lost_in_the_block_is_an_outage(tables: PostgresStore) -> None:

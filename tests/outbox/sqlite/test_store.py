@@ -13,7 +13,7 @@ import aiosqlite
 import pytest
 
 from eventhub import DeclarationError
-from eventhub.errors import HandlerFault, StoreError
+from eventhub.errors import StoreError
 from eventhub.outbox.sqlite import SqliteStore
 from eventhub.testing.conformance.stores.samples import Undone, claims, fill, new_claim, record, rows_of, values
 from eventhub.testing.waiting import until
@@ -116,21 +116,6 @@ async def test_what_is_deferred_to_the_commit_is_the_blocks_own_error(store: Sql
         await dangle()
 
     assert await claims(store, claim)
-
-
-async def test_a_block_that_commits_by_hand_and_fails_is_not_tried_again(store: SqliteStore) -> None:
-    """Its claim is taken: another attempt would skip the event as handled, whatever the block raised."""
-
-    async def commit_and_fail() -> None:
-        async with store.transaction() as transaction:
-            await transaction.claim(new_claim())
-            await transaction.connection.commit()
-            raise Undone
-
-    with pytest.raises(HandlerFault) as failure:
-        await commit_and_fail()
-
-    assert isinstance(failure.value.__cause__, Undone)
 
 
 async def test_a_full_disk_that_the_block_says_in_its_own_words_stays_that(store: SqliteStore) -> None:

@@ -315,6 +315,20 @@ class ByHandLaws:
         assert [] == rows
         assert free is (statement == "ROLLBACK")
 
+    async def test_a_block_that_commits_by_hand_and_fails_is_not_tried_again(self, store: Store[Any]) -> None:
+        """Its claim is taken: another attempt would skip the event as handled, whatever the block raised."""
+
+        async def commit_and_fail() -> None:
+            async with store.transaction() as transaction:
+                await transaction.claim(new_claim())
+                await self.say(transaction.connection, "COMMIT")
+                raise Undone
+
+        with pytest.raises(HandlerFault, match="ended inside its block") as failure:
+            await commit_and_fail()
+
+        assert isinstance(failure.value.__cause__, Undone)
+
 
 class ConcurrentLaws:
     """Laws of a store whose transactions run side by side."""
