@@ -1,7 +1,6 @@
 """Where a worker begins in a partition, and what it does when that is not there any more."""
 
 import asyncio
-import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -457,16 +456,17 @@ class Silent:
         return 45.0
 
 
-@pytest.mark.parametrize(("rested_until", "silence"), [(-math.inf, 45.0), (90.0, 10.0), (101.0, 0.0)])
-def test_the_broker_is_not_silent_while_nobody_asks(rested_until: float, silence: float) -> None:
-    """The age of its last answer grows while a partition of a retry topic rests; it counts from then on."""
-    clock, place = ManualClock(), TopicPartition("retries", 0)
-    clock.advance(100.0)
+@pytest.mark.parametrize(("asked_for", "silence"), [(60.0, 45.0), (10.0, 10.0), (0.0, 0.0)])
+def test_the_broker_is_not_silent_while_nobody_asks(asked_for: float, silence: float) -> None:
+    """The age of its last answer grows while a partition rests or has no room; it counts from the next question on."""
+    clock, place = ManualClock(), TopicPartition("orders", 0)
     assignment = Assignment("group", {}, Lanes(ignore, concurrency=1, clock=clock), Options(clock=clock))
     assignment.use(cast("Consumer", Silent()))
-    delay = Delay(10.0)
-    delay.until = rested_until
-    assignment.partitions[place] = Partition(place, Ordering.NONE, Offsets(0), 0, delay=delay)
+    partition = assignment.partitions[place] = Partition(place, Ordering.KEY, Offsets(0), 0)
+    for crowded, passing in ((False, 100.0), (True, 100.0), (False, asked_for / 2), (False, asked_for / 2)):
+        partition.crowded = crowded
+        assignment.ask()
+        clock.advance(passing)
 
     assert silence == assignment.silence()
 

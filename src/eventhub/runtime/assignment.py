@@ -62,6 +62,8 @@ class Assignment:
         self._apart: TopicPartition | None = None  # whose records were read past the client last
         self.partitions: dict[TopicPartition, Partition] = {}
         """What is owned now."""
+        self.asked: dict[TopicPartition, float] = {}
+        """The partitions that every poll asks for, each with the monotonic time since when that is so."""
         self.epoch = 0
         """Rises with every change of what is owned."""
         self.unjoined_since: float | None = options.clock.monotonic()
@@ -162,6 +164,12 @@ class Assignment:
         return Partition(tp, channel.ordering, offsets, offsets.next, origin=channel.origin, delay=delay)
 
     # -- records and positions --------------------------------------------------------------------
+
+    def ask(self) -> list[TopicPartition]:
+        """The partitions that the next poll asks for."""
+        now = self._options.clock.monotonic()
+        self.asked = {tp: self.asked.get(tp, now) for tp in self.askable()}
+        return list(self.asked)
 
     def askable(self) -> list[TopicPartition]:
         """The partitions that may be asked for more: none whose next record is not due, or first is too far behind."""
@@ -286,12 +294,10 @@ class Assignment:
         return sum(max(end - partition.position, 0) for partition, end in ends if end is not None)
 
     def silence(self) -> float:
-        """The longest time in seconds without an answer for a partition that may be asked, since it may be."""
-        now, longest = self._options.clock.monotonic(), 0.0
-        for tp in self.askable():
-            silence, delay = self._speaking().silence(tp) or 0.0, self.partitions[tp].delay
-            longest = max(longest, silence if delay is None else min(silence, now - delay.until))
-        return longest
+        """The longest time in seconds without an answer for a partition that was asked all that time."""
+        now = self._options.clock.monotonic()
+        found = (min(self._speaking().silence(tp) or 0.0, now - since) for tp, since in self.asked.items())
+        return max(found, default=0.0)
 
     def withheld(self) -> int:
         """How many offsets of the owned partitions lie behind open transactions, as of the last fetch."""

@@ -95,7 +95,6 @@ class Worker:
         self._announced = 0  # the assignment whose start was committed
         self._denied = 0  # polls in a row that were denied
         self._paused_for: str | None = None
-        self._asking_since: float | None = None  # since when every poll has asked for every partition
         self.counters = counters
         self.lanes = Lanes(self._take, concurrency=self._limits.concurrency, clock=self._clock, stubborn=stubborn)
         self._plans = {
@@ -161,10 +160,9 @@ class Worker:
             self._raise_failure(consumer)
             room = self._room()
             if room <= 0:
-                self._asking_since = None
+                self.assignment.asked.clear()
                 await self.lanes.room(self._refill_at, self._options.poll_timeout)
                 continue
-            self._asking_since = self._asking_since or self.heartbeat
             epoch = self.assignment.epoch
             if epoch != self._announced:  # a process that dies from now on is counted
                 await self.assignment.commit()
@@ -180,9 +178,7 @@ class Worker:
         """Poll once; what the client reports of offsets and rights is answered here."""
         most = min(room, self._options.max_poll_records)
         try:
-            polled = await consumer.poll(
-                self.assignment.askable(), max_records=most, timeout=self._options.poll_timeout
-            )
+            polled = await consumer.poll(self.assignment.ask(), max_records=most, timeout=self._options.poll_timeout)
         except OffsetOutOfRange as error:
             if self._options.fail_on_offset_reset:
                 error.retriable = False  # the next consumer would meet the same
@@ -326,12 +322,11 @@ class Worker:
 
     def _signs(self) -> Signs:
         now = self._clock.monotonic()
-        asking_for = now - self._asking_since if self._asking_since is not None else 0.0
         unjoined_since = self.assignment.unjoined_since
         return Signs(
             heartbeat_age=now - self.heartbeat,
             unjoined_for=now - unjoined_since if unjoined_since is not None else 0.0,
-            silence=min(self.assignment.silence(), asking_for),
+            silence=self.assignment.silence(),
             commits_failed=self.assignment.commits_failed,
         )
 
