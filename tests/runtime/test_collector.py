@@ -105,14 +105,21 @@ async def test_a_batch_holds_one_event_of_a_key_and_keys_stay_in_order(shop: Sho
     assert [0, 2] == [order.number for batch in batches for order in batch if order.customer == "a"]
 
 
-async def test_a_batch_that_fails_is_handled_one_by_one_and_only_the_poison_is_given_up(shop: Shop) -> None:
+class Panic(BaseException):
+    """What compiled code fails with."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Panic])
+async def test_a_batch_that_fails_is_handled_one_by_one_and_only_the_poison_is_given_up(
+    shop: Shop, error: type[BaseException]
+) -> None:
     """Nobody else pays for one bad event."""
     stored: list[str] = []
 
     @subscribe_batch(shop.order, size=8, wait=0.2, retry=Retry(waits=(0.0,)))
     async def store(orders: Sequence[Any]) -> None:
         if any(order.customer == "c" for order in orders):
-            raise ValueError
+            raise error
         stored.extend(order.customer for order in orders)
 
     service = Service(shop.name("sink"), [store])

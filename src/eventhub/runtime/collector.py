@@ -103,17 +103,17 @@ class Collector:
             await self._wait(gathering)
             gathering.begun.set()
             await self._function(gathering.contexts)
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            self._tell(gathering, _Verdict.AGAIN)  # the leader was cancelled; the others gather anew
+            raise
         except HandlerFault as fault:  # no event's, and what it did may last, so none is handled once more
             return self._tell(gathering, fault)
-        except Exception as error:
+        except BaseException as error:
             if isinstance(error, BatchFailed) and 0 <= error.index <= len(gathering.followers):
                 return self._tell_from(gathering, error)
             if not gathering.followers:
                 raise
             return self._tell(gathering, _Verdict.ALONE)
-        except BaseException:  # the leader was cancelled; the others gather anew
-            self._tell(gathering, _Verdict.AGAIN)
-            raise
         finally:
             if self._gathering is gathering:
                 self._gathering = None
