@@ -258,6 +258,22 @@ async def test_a_block_that_swallows_a_failed_statement_does_not_end_well(postgr
     assert free
 
 
+@pytest.mark.postgres
+async def test_a_claim_that_waits_too_long_is_an_outage(tables: PostgresStore, postgres_url: str) -> None:
+    """Whoever has it may commit it or not; a record that was given up meanwhile would have been so for nothing."""
+    server = {"search_path": await tables.pool.fetchval("SHOW search_path"), "statement_timeout": "100"}
+    engine = create_async_engine(
+        postgres_url.replace("postgresql://", "postgresql+asyncpg://"), connect_args={"server_settings": server}
+    )
+    store, claim = SqlAlchemyStore(async_sessionmaker(engine), tables), new_claim()
+    async with tables.claiming(claim):
+        with pytest.raises(StoreError, match="statement timeout") as failure:
+            await claims(store, claim)
+    await engine.dispose()
+
+    assert failure.value.retriable
+
+
 @pytest.mark.parametrize("call", ["commit", "rollback", "close"])
 async def test_a_session_of_a_block_is_ended_by_the_block_alone(store: SqlAlchemyStore, call: str) -> None:
     """Who commits, rolls back or closes it is told so, and nothing of the block is left."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _EPOCH = date(1970, 1, 1)
 _SQLITE_OUTAGES = frozenset({5, 6, 8, 10, 13, 14})  # busy, locked, read-only, I/O error, full, cannot open
 _POSTGRES_OUTAGES = ("08", "53", "57P", "25006")  # connections, resources, an operator's intervention, read-only
+_IN_FAILED = "25P02"  # a statement in a transaction of PostgreSQL that has failed
 _DEFERRED = "eventhub.deferred"  # records for the commit, each with the transaction that it belongs to
 _WRITTEN = "eventhub.written"  # numbers of rows that were written, likewise
 _OURS = "eventhub.ours"  # whether a block of the store is open, whose end alone commits
@@ -157,18 +158,19 @@ class SqlAlchemyTransaction:
     async def claim(self, claim: Claim) -> bool:
         """Whether the event is new to the group."""
         day, identity = claim.day, claim.event
-        written = await self.connection.execute(
-            text(
-                f"INSERT INTO {self._store.tables.names.inbox} (day, consumer_group, scope, event_id) "
-                "VALUES (:day, :consumer_group, :scope, :event_id) ON CONFLICT DO NOTHING"
-            ),
-            {
-                "day": (day - _EPOCH).days if self._sqlite else day,
-                "consumer_group": claim.group,
-                "scope": claim.scope,
-                "event_id": identity.bytes if self._sqlite else identity,
-            },
-        )
+        with _ours():
+            written = await self.connection.execute(
+                text(
+                    f"INSERT INTO {self._store.tables.names.inbox} (day, consumer_group, scope, event_id) "
+                    "VALUES (:day, :consumer_group, :scope, :event_id) ON CONFLICT DO NOTHING"
+                ),
+                {
+                    "day": (day - _EPOCH).days if self._sqlite else day,
+                    "consumer_group": claim.group,
+                    "scope": claim.scope,
+                    "event_id": identity.bytes if self._sqlite else identity,
+                },
+            )
         self._claimed = True
         return bool(written.rowcount == 1)  # type: ignore[attr-defined]
 
@@ -226,24 +228,25 @@ class SqlAlchemyTransaction:
         if not records:
             return
         extra, value = (", created_at", f", {time.time()!r}") if self._sqlite else ("", "")
-        session.execute(
-            text(
-                f"INSERT INTO {self._store.tables.names.outbox} "
-                f'(bucket, event_id, topic, "key", value, headers{extra}) '
-                f"VALUES (:bucket, :event_id, :topic, :key, :value, :headers{value})"
-            ),
-            [
-                {
-                    "bucket": bucket_of(record, self._store.tables.buckets),
-                    "event_id": event_id(record),
-                    "topic": record.topic,
-                    "key": record.key,
-                    "value": record.value,
-                    "headers": headers_text(record.headers),
-                }
-                for record in records
-            ],
-        )
+        with _ours():
+            session.execute(
+                text(
+                    f"INSERT INTO {self._store.tables.names.outbox} "
+                    f'(bucket, event_id, topic, "key", value, headers{extra}) '
+                    f"VALUES (:bucket, :event_id, :topic, :key, :value, :headers{value})"
+                ),
+                [
+                    {
+                        "bucket": bucket_of(record, self._store.tables.buckets),
+                        "event_id": event_id(record),
+                        "topic": record.topic,
+                        "key": record.key,
+                        "value": record.value,
+                        "headers": headers_text(record.headers),
+                    }
+                    for record in records
+                ],
+            )
         session.info[_WRITTEN].append((_innermost(session), len(records)))
 
     # -- what the session tells -------------------------------------------------------------------
@@ -329,6 +332,21 @@ def _inside(transaction: SessionTransaction | None, outer: SessionTransaction | 
 
 
 @contextmanager
+def _ours() -> Iterator[None]:
+    """Make a StoreError of whatever the database fails with, under statements of our own.
+
+    That a statement of the caller's had failed before is the caller's error, and stays what it is.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if _state(error) == _IN_FAILED:
+            raise
+        msg = f"the database failed: {error.orig}"
+        raise StoreError(msg) from error
+
+
+@contextmanager
 def _outages(*others: type[Exception]) -> Iterator[None]:
     """Make a StoreError of an outage of the database, and of other errors; a statement's own stay what they are."""
     known: tuple[type[Exception], ...] = (DBAPIError, *others)
@@ -350,5 +368,9 @@ def _has_outage(error: BaseException | None) -> bool:
 
 def _is_outage(error: DBAPIError) -> bool:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or code in _SQLITE_OUTAGES or state.startswith(_POSTGRES_OUTAGES)
+    return error.connection_invalidated or code in _SQLITE_OUTAGES or _state(error).startswith(_POSTGRES_OUTAGES)
+
+
+def _state(error: DBAPIError) -> str:
+    """What PostgreSQL calls an error, or an empty text."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
