@@ -22,6 +22,7 @@ from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_o
 from eventhub.brokers.kafka.decompression import TooLarge, bound_decompression
 from eventhub.brokers.kafka.errors import FOREIGN, Place, place_of, translate, translated
 from eventhub.brokers.kafka.fetches import Fetches
+from eventhub.brokers.kafka.nodes import spare_others
 from eventhub.brokers.kafka.preflight import answering
 from eventhub.errors import BrokerError, CommitFailed, RecordUnreadable, TopicMissing
 from eventhub.record import Record, TopicPartition
@@ -102,6 +103,7 @@ class KafkaConsumer:
                 group_id=self._group,
                 partition_assignment_strategy=assignors(self._group, self._topics),
             )
+            spare_others(client._client)  # noqa: SLF001
             self._client, self._fetches = client, Fetches(client)
             await client.start()
         client.subscribe(self._topics, listener=_Rebalances(self))

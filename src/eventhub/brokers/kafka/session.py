@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from eventhub.brokers.kafka.closing import close_connections, end_tasks, tasks_of
 from eventhub.brokers.kafka.errors import translated
 from eventhub.brokers.kafka.lanes import Entry
+from eventhub.brokers.kafka.nodes import spare_others
 from eventhub.brokers.kafka.preflight import answering
 from eventhub.record import TopicPartition
 
@@ -40,6 +41,7 @@ class Session:
         with translated("connecting a producer"):
             async with asyncio.timeout(OPEN_TIMEOUT):
                 client = AIOKafkaProducer(**await answering(options))
+                spare_others(client.client)
                 session = cls(client)
                 try:
                     await client.start()
