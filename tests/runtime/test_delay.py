@@ -13,7 +13,8 @@ from eventhub import Limits, Ordering, Retry, Service, subscribe
 from eventhub.brokers.memory import Operation
 from eventhub.record import Record
 from eventhub.runtime.delay import LONGEST_REST, SHORTEST_REST, Delay
-from tests.regressions.shop import GROUP, Order, Shop, worker
+from eventhub.service import retry_topic
+from tests.regressions.shop import GROUP, ORDERS, Order, Shop, worker
 from tests.simulation.virtual import VirtualLoop
 
 NOW = 1_700_000_000.0
@@ -247,6 +248,26 @@ async def test_what_an_earlier_version_set_aside_is_handled_by_the_next(shop: Sh
     await shop.until(lambda: shop.tried(0) == 2, timeout=12.0)
 
     assert [("one", 0), ("two", 0)] == shop.tries
+
+
+async def test_a_retry_topic_that_an_earlier_version_left_may_be_deleted(shop: Shop) -> None:
+    """Whoever reads it goes on without; one that a handler asks for is waited for."""
+    await shop.stop(await shop.start(failing(shop, (10.0, 60.0), {})))
+    two = await shop.start(failing(shop, (60.0,), {}), "two")
+    hub = two.hub
+    assert hub is not None
+    [supervisor] = hub.supervisors
+    read = set(supervisor.topics)
+    left, asked_for = retry_topic(ORDERS, GROUP, 10), retry_topic(ORDERS, GROUP, 60)
+    shop.broker.delete_topic(left)
+    await shop.publish(Order(customer="a", number=0))
+    await shop.until(lambda: shop.tried(0))
+    shop.broker.delete_topic(asked_for)
+    await shop.pass_time(60.0)
+
+    assert {left} == read - set(supervisor.topics)
+    assert not supervisor.health().ready
+    assert asked_for in str(supervisor.health().problems)
 
 
 async def test_poison_of_two_records_is_no_outage_wherever_it_waits(shop: Shop) -> None:

@@ -41,7 +41,8 @@ class Examination:
             options: Clock and patience.
         """
         self._group = group
-        self._topics = topics
+        self.topics = topics
+        """What the group reads; who learns better says so."""
         self._broker = broker
         self._clock = options.clock
         self._patience = options.patience
@@ -89,7 +90,7 @@ class Examination:
         """A member without partitions may be one too many, or the only one; the group knows."""
         try:
             async with asyncio.timeout(LIMIT):
-                unread = sorted(await self._broker.admin.unread(self._group, self._topics))
+                unread = sorted(await self._broker.admin.unread(self._group, self.topics))
         except (BrokerError, TimeoutError) as error:
             found = str(error) or "the broker does not answer"
         else:
@@ -109,7 +110,7 @@ class Examination:
         """What keeps the group from reading, in words."""
         try:
             async with asyncio.timeout(LIMIT):
-                found = await self._broker.examine(self._group, self._topics)
+                found = await self._broker.examine(self._group, self.topics)
         except Exception as error:  # noqa: BLE001 - who looks for a cause must not become one
             return f"could not be found out: {str(error) or type(error).__name__}"
         return "; ".join(found) or "nothing is wrong with the addresses, the topics or the rights"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +142,18 @@ class Supervisor:
                 explaining.add_done_callback(beside.discard)
                 await asyncio.sleep(0)  # what explains the failure begins, and will log it
                 await pause(self._stopping, wait)
+                if isinstance(error, TopicMissing):
+                    await self._look()
         for task in beside:
             task.cancel()
+
+    async def _look(self) -> None:
+        """See which topics are there: a retry topic that an earlier version left may be gone, and is no loss."""
+        with suppress(BrokerError):  # the next worker meets the same, and says so
+            there = await self._wiring.broker.admin.topics()
+            limits = {info.name: info.max_record_bytes for info in there.values()}
+            self._wiring = replace(self._wiring, record_bytes=limits)
+            self.topics = self._examination.topics = tuple(channels(self.service, there))
 
 
 async def _to_its_end(running: Awaitable[None], who: str) -> None:
