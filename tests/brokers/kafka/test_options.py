@@ -7,6 +7,7 @@ import inspect
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import collect_hosts
 from pydantic import SecretStr
 
 from eventhub.brokers.kafka.options import client_options, parse_url
@@ -28,6 +29,14 @@ URL = "kafka://one:9092"
 def test_url_lists_addresses(url: str, addresses: object) -> None:
     """Addresses stand side by side; the port has Kafka's default."""
     assert addresses == parse_url(url)
+
+
+def test_client_reads_the_addresses_as_they_were_meant() -> None:
+    """An IPv6 address goes to the client in brackets, without which it would take the port for a part of it."""
+    options = client_options("kafka://[::1]:9093,one", Security(), {})
+    read = collect_hosts(options.consumer["bootstrap_servers"], randomize=False)
+
+    assert [("::1", 9093), ("one", 9092)] == [(host, port) for host, port, _ in read]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,16 @@ async def test_clients_are_given_all_addresses_while_none_answers(closed_port: i
     assert connection == given
 
 
+async def test_ipv6_addresses_are_read_and_told_in_brackets() -> None:
+    """Whoever copies an address out of an error can paste it into a URL."""
+    servers = ["[::1]:1", "[::1]:2"]
+    given = await answering({**PLAIN, "bootstrap_servers": servers})
+    with pytest.raises(BrokerError, match=r"- \[::1\]:1: "):
+        await preflight([("::1", 1)], PLAIN)
+
+    assert servers == given["bootstrap_servers"]
+
+
 async def test_an_only_address_is_not_tried_in_advance() -> None:
     """There is nothing to choose, and the client itself asks at once."""
     connection = {**PLAIN, "bootstrap_servers": ["no.such.host.invalid:9092"]}

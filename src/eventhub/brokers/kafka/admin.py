@@ -38,6 +38,7 @@ from eventhub.brokers.base import NewTopic, OffsetAndMetadata, OffsetRange, Topi
 from eventhub.brokers.kafka.batches import Fetched
 from eventhub.brokers.kafka.closing import close_connections
 from eventhub.brokers.kafka.errors import translate, translated
+from eventhub.brokers.kafka.options import written
 from eventhub.brokers.kafka.preflight import answering
 from eventhub.errors import BrokerError, TopicMissing
 from eventhub.record import TopicPartition
@@ -90,7 +91,7 @@ class KafkaAdmin:
                 async with asyncio.timeout(_REACH_TIMEOUT / len(brokers)):
                     if await client.ready(broker.nodeId):
                         return
-        places = ", ".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        places = ", ".join(written(broker.host, broker.port) for broker in brokers)
         msg = f"the cluster names {places or 'no broker'}, not to be reached from here; check its advertised.listeners"
         raise BrokerError(msg)
 

@@ -20,6 +20,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from eventhub.brokers.kafka.admin import KafkaAdmin, coordinator, send
+from eventhub.brokers.kafka.options import written
 from eventhub.brokers.kafka.preflight import Address, failing, told
 from eventhub.errors import BrokerError
 
@@ -39,7 +40,7 @@ async def examine(
     protocol = connection["security_protocol"]
     failed = await failing(addresses, connection, STEP_TIMEOUT)
     found = [told(address, error, protocol) for address, error in failed.items()]
-    good = [f"{host}:{port}" for host, port in addresses if (host, port) not in failed]
+    good = [written(*address) for address in addresses if address not in failed]
     if not good:
         return found
     admin = KafkaAdmin({**connection, "bootstrap_servers": good}, timeout=STEP_TIMEOUT)

@@ -86,7 +86,7 @@ def client_options(url: str, security: Security, tuning: Mapping[str, Any]) -> C
     for name in tuning:
         _check_name(name)
     connection: dict[str, Any] = {
-        "bootstrap_servers": [f"{host}:{port}" for host, port in addresses],
+        "bootstrap_servers": [written(host, port) for host, port in addresses],
         "client_id": "eventhub",
         "request_timeout_ms": 10_000,
         # a topic deleted and made again is noticed after this time only; the client's default is five minutes
@@ -155,6 +155,11 @@ def _parse_address(address: str, url: str) -> tuple[str, int]:
         msg = f"{address!r} in {url!r} is no address; write host:port"
         raise DeclarationError(msg)
     return host.strip("[]"), int(port)
+
+
+def written(host: str, port: int) -> str:
+    """An address as the client reads it, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _check_name(name: str) -> None:

@@ -17,6 +17,7 @@ from aiokafka.conn import create_conn
 from aiokafka.protocol.metadata import MetadataRequest
 
 from eventhub.brokers.kafka.errors import FOREIGN, explain
+from eventhub.brokers.kafka.options import written
 from eventhub.brokers.kafka.tokens import Tokens, TokenUnavailable
 from eventhub.errors import BrokerError
 
@@ -142,8 +143,7 @@ def _unreachable(failures: Mapping[Address, BaseException], connection: Mapping[
 
 def told(address: Address, error: BaseException, protocol: str) -> str:
     """What is wrong with an address, and what to try."""
-    host, port = address
-    return f"{host}:{port}: {explain(error)}; {_advice(error, protocol)}"
+    return f"{written(*address)}: {explain(error)}; {_advice(error, protocol)}"
 
 
 def _advice(error: BaseException, protocol: str) -> str:
