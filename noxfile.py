@@ -42,13 +42,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, a file of them at a time on each core; with CI set, sets have the same order each time."""
+    """Run the tests, a file at a time on each core, four at most; with CI set, sets have the same order each time."""
     seed = {"PYTHONHASHSEED": "0"} if os.environ.get("CI") else {}
     session.run("pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *session.posargs, env=seed)
 
 
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
-    """Measure what the tests cover, in one process; it takes twice as long."""
+    """Measure what the tests cover, in one process; it takes three times as long."""
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")
