@@ -13,14 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from eventhub.errors import InvalidSchema, RegistryError, SchemaNotFound
-from eventhub.registry.base import Reference, RegisteredSchema, Schema, SchemaType
+from eventhub.registry.base import LAST_NUMBER, Reference, RegisteredSchema, Schema, SchemaType
 from eventhub.registry.compatibility.bounds import Json
 
 RETRIABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed; those that Confluent's own clients retry."""
 INVALID_SCHEMA = 42201
 _LONGEST_MESSAGE = 2_000
-_LAST_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True)  # without slots, since its JSON is kept: reading 4 MiB takes half a second
@@ -156,7 +155,7 @@ def registered_in(answer: Answer, subject: str, sent: Schema | None = None) -> R
 
 def is_number(value: Json) -> bool:
     """Whether JSON is an id or the number of a version: four bytes of a record hold it, with a sign."""
-    return type(value) is int and 0 < value <= _LAST_NUMBER
+    return type(value) is int and 0 < value <= LAST_NUMBER
 
 
 def _guid(given: Json) -> str | None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+LAST_NUMBER = 2**31 - 1
+"""The last id and the last version that there can be: a record has four bytes for an id, with a sign."""
+
 
 class SchemaType(StrEnum):
     """The languages of schemas, as the registry spells them."""

@@ -16,9 +16,8 @@ from typing import Any, BinaryIO
 import structlog
 
 from eventhub.errors import RegistryError
-from eventhub.registry.base import Reference, Schema, SchemaType
+from eventhub.registry.base import LAST_NUMBER, Reference, Schema, SchemaType
 from eventhub.registry.embedded.state import (
-    LAST_NUMBER,
     Change,
     Definition,
     Hidden,

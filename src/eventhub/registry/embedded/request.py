@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from unicodedata import category
 
+from eventhub.registry.base import LAST_NUMBER
 from eventhub.registry.embedded.bodies import SchemaBody, read
 from eventhub.registry.embedded.refused import Refused, invalid_subject
 from eventhub.registry.embedded.state import DEFAULT_CONTEXT, Subject, parse_subject
@@ -83,7 +84,7 @@ class Request:
         text = self.captured[1]
         if text in {"latest", "-1"}:
             return None
-        if not _WHOLE.fullmatch(text) or not 0 < int(text) < 1 << 31:
+        if not _WHOLE.fullmatch(text) or not 0 < int(text) <= LAST_NUMBER:
             message = (
                 f"The specified version '{text}' is not a valid version id. Allowed values are between [1, 2^31-1] "
                 'and the string "latest"'

@@ -13,8 +13,6 @@ from eventhub.registry.base import Compatibility, Reference, Schema
 
 DEFAULT_CONTEXT = "."
 MODES = frozenset({"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"})
-LAST_NUMBER = (1 << 31) - 1
-"""The last id and the last version that there can be: a record has four bytes for an id, with a sign."""
 
 
 class Subject(NamedTuple):

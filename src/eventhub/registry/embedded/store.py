@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from eventhub.errors import InvalidSchema
-from eventhub.registry.base import Compatibility, Reference, Schema
+from eventhub.registry.base import LAST_NUMBER, Compatibility, Reference, Schema
 from eventhub.registry.compatibility import Conflict, Parsed, conflicts, parse_schema
 from eventhub.registry.compatibility.canonical import guid
 from eventhub.registry.embedded.kept import KeptSchemas
@@ -26,7 +26,6 @@ from eventhub.registry.embedded.refused import (
 )
 from eventhub.registry.embedded.state import (
     GLOBAL,
-    LAST_NUMBER,
     Change,
     Definition,
     Hidden,
