@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")  # part of the names of retry and dead-letter topics
-_UNITS = ((3600, "h"), (60, "m"), (1, "s"))  # in retry topics' names, which have the largest that divides the wait
+_UNITS = {"h": 3600, "m": 60, "s": 1}  # in retry topics' names, which have the largest that divides the wait
 _WAIT = re.compile(r"(?P<count>[1-9][0-9]{0,8})(?P<unit>[hms])")
 
 Lifespan = Callable[[], AbstractAsyncContextManager[S]]
@@ -180,8 +180,8 @@ def replay_topic(topic: str, group: str) -> str:
 
 def retry_topic(topic: str, group: str, wait: int) -> str:
     """The topic in which a group's records of another topic wait for so many seconds: ``orders.shop.retry.10m``."""
-    unit, name = next((unit, name) for unit, name in _UNITS if wait % unit == 0)
-    return f"{topic}.{group}.retry.{wait // unit}{name}"
+    unit, seconds = next((unit, seconds) for unit, seconds in _UNITS.items() if wait % seconds == 0)
+    return f"{topic}.{group}.retry.{wait // seconds}{unit}"
 
 
 def retry_wait(name: str, topic: str, group: str) -> int | None:
@@ -189,7 +189,7 @@ def retry_wait(name: str, topic: str, group: str) -> int | None:
     found = _WAIT.fullmatch(name.removeprefix(f"{topic}.{group}.retry."))
     if found is None:
         return None
-    wait = int(found["count"]) * next(unit for unit, name in _UNITS if name == found["unit"])
+    wait = int(found["count"]) * _UNITS[found["unit"]]
     return wait if name == retry_topic(topic, group, wait) else None
 
 

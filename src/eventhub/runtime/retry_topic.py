@@ -31,8 +31,8 @@ def set_aside(record: Record, reason: Reason, *, topic: str, trusted: bool = Fal
 def restored(record: Record, topic: str) -> Record:
     """The record as it once stood on its topic, from one that was set aside or replayed by its group.
 
-    Whoever handles it keeps the record itself
-    as well: its offset is the one to commit, and its headers go into a dead letter.
+    Whoever handles it keeps the record itself as well: its offset is the one to commit, and its headers go
+    into a dead letter.
 
     Raises:
         DecodeError: If it does not say where on that topic it stood.

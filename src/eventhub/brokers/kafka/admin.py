@@ -194,9 +194,7 @@ async def send(client: AIOKafkaClient, request: object, node: int | None = None)
     last, *others = random.sample(nodes, len(nodes))
     for other in others:
         with suppress(TimeoutError):
-            async with asyncio.timeout(
-                _SILENCE
-            ):  # an end to it also frees the one lock under which the client connects
+            async with asyncio.timeout(_SILENCE):  # its end also frees the one lock under which the client connects
                 return await client.send(other, request)
     return await client.send(last, request)
 
