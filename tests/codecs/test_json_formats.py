@@ -21,7 +21,7 @@ from eventhub.event import Event
 
 CODEC = JsonSchemaCodec()
 _FAR = timezone(timedelta(hours=-11, minutes=-30))
-_MOMENTS = [datetime(1, 1, 1), datetime(2020, 2, 29, 23, 59, 59, 999999), datetime(9999, 12, 31)]  # noqa: DTZ001
+_MOMENTS = [datetime(1, 1, 1), datetime(2020, 2, 29, 23, 59, 59, 999999), datetime(9999, 12, 31)]  # noqa: DTZ001 - zones come later
 _AWARE = [_MOMENTS[1].replace(tzinfo=zone) for zone in (UTC, _FAR)]
 _V4, _V6 = IPv4Address("1.2.3.4"), IPv6Address("::ffff:1.2.3.4")
 _NET4, _NET6 = IPv4Network("1.2.3.0/24"), IPv6Network("fe80::/10")
@@ -88,7 +88,7 @@ def event(annotation: Any) -> type[Event]:
         model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     made: Any = create_model("Noted", __base__=Bytes, __cls_kwargs__={"topic": "notes"}, at=(annotation, ...))
-    return made  # type: ignore[no-any-return]
+    return made  # type: ignore[no-any-return] # what create_model makes of a base has no type
 
 
 EVENTS = {name: event(kind.annotation) for name, kind in KINDS.items()}

@@ -206,8 +206,8 @@ async def test_processes_that_die_while_records_wait_do_not_accuse_them(shop: Sh
         for life in range(8):
             process = await shop.start(service, f"p{life}")
             await shop.publish(Order(customer="a", number=life))
-            await shop.until(lambda life=life: shop.tried(life))  # type: ignore[misc]
-            await shop.until(lambda process=process: worker(process).assignment.waiting())  # type: ignore[misc]
+            await shop.until(lambda life=life: shop.tried(life))  # type: ignore[misc] # its default has no type
+            await shop.until(lambda process=process: worker(process).assignment.waiting())  # type: ignore[misc] # its default has no type
             await shop.pass_time(5.0)
             await process.kill()
         await shop.start(service, "last")
@@ -230,7 +230,7 @@ async def test_processes_that_die_of_a_record_that_was_due_are_counted(shop: Sho
     while not shop.letters and lives < 10:
         lives += 1
         process, tried = await shop.start(Service(GROUP, [handle]), f"p{lives}"), lives + 1
-        await shop.until(lambda tried=tried: shop.tried(0) == tried or shop.letters, timeout=120.0)  # type: ignore[misc]
+        await shop.until(lambda tried=tried: shop.tried(0) == tried or shop.letters, timeout=120.0)  # type: ignore[misc] # its default has no type
         await process.kill()
     [letter] = shop.letters
 

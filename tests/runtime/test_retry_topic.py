@@ -158,7 +158,7 @@ async def rests(hub: Hub) -> None:
         worker = supervisor.worker
         assert worker is not None
         turn = worker.heartbeat
-        await until(lambda worker=worker, turn=turn: worker.heartbeat > turn)  # type: ignore[misc]
+        await until(lambda worker=worker, turn=turn: worker.heartbeat > turn)  # type: ignore[misc] # its default has no type
 
 
 async def test_a_record_that_waits_long_holds_back_nothing(shop: Shop) -> None:
@@ -191,7 +191,7 @@ async def test_attempts_count_on_through_all_topics_to_the_dead_letter(shop: Sho
         await hub.publish_many(shop.orders("abc"))
         counters = hub.supervisors[0].counters
         for aside, wait in ((1, 10.0), (2, 30.0)):
-            await until(lambda aside=aside: counters.set_aside == aside)  # type: ignore[misc]
+            await until(lambda aside=aside: counters.set_aside == aside)  # type: ignore[misc] # its default has no type
             await rests(hub)
             clock.ahead += wait + 1.0
         await until(lambda: counters.dead_lettered == 1)

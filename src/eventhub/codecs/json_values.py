@@ -70,7 +70,7 @@ def _lost_type(core_schema: Mapping[str, Any], place: str) -> Iterator[str]:
 
 def _odd_member(enum: type[Enum], *, is_key: bool) -> Enum | None:
     """A member that does not come back, as a value or as a key; None if all do."""
-    annotation: Any = dict[enum, int] if is_key else enum  # type: ignore[valid-type]
+    annotation: Any = dict[enum, int] if is_key else enum  # type: ignore[valid-type] # known at run time only
     adapter = TypeAdapter(annotation)
     for member in enum:
         value = {member: 1} if is_key else member

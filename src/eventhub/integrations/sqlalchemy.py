@@ -290,11 +290,11 @@ def immediate(engine: AsyncEngine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:  # noqa: ANN401
+    def begin(connection: Any) -> None:  # noqa: ANN401 - likewise
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @event.listens_for(engine.sync_engine, "invalidate")
-    def invalidate(connection: Any, _: object, __: object) -> None:  # noqa: ANN401
+    def invalidate(connection: Any, _: object, __: object) -> None:  # noqa: ANN401 - likewise
         # Also if cancelled once more: what was said to the driver's thread is done, and the first cancellation goes on.
         with suppress(Exception, asyncio.CancelledError):
             connection.rollback()

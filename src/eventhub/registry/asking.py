@@ -121,7 +121,7 @@ class Asker:
     async def _send_proved(self, address: Address, request: Request) -> Answer:
         """Send one request, and once more with a fresh token if the one we have is no longer taken."""
         answer = await self._send(address, request)
-        if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004
+        if answer.status == 401 and await self._proof.refresh(address):  # noqa: PLR2004 - HTTP's own number
             return await self._send(address, request)
         return answer
 

@@ -272,7 +272,7 @@ class HttpSchemaRegistry:
         """
         for path in (f"/config/{part(subject)}", "/config"):
             answer = await self._ask("GET", path, query={"defaultToGlobal": "true"})
-            if not answer.succeeded and answer.status != 404:  # noqa: PLR2004
+            if not answer.succeeded and answer.status != 404:  # noqa: PLR2004 - nothing is set there
                 raise failure(answer)
             match answer.json:
                 case {"compatibilityLevel": str(level)} if level in set(Compatibility):

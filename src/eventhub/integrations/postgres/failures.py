@@ -88,7 +88,7 @@ def unbroken(connection: Any) -> Iterator[None]:  # noqa: ANN401 - a connection 
     require_open(connection)
 
 
-def require_open(connection: Any) -> None:  # noqa: ANN401
+def require_open(connection: Any) -> None:  # noqa: ANN401 - a connection or a pool's proxy of one
     """Refuse to write into a transaction that is over, where each statement would be a transaction by itself.
 
     Raises:
@@ -98,7 +98,7 @@ def require_open(connection: Any) -> None:  # noqa: ANN401
         raise ended_by_hand()
 
 
-def _is_ended(connection: Any) -> bool:  # noqa: ANN401
+def _is_ended(connection: Any) -> bool:  # noqa: ANN401 - a connection or a pool's proxy of one
     """Whether the server's last word was that no transaction is open; with a lost connection it had none."""
     return not _lost(connection) and not connection.is_in_transaction()
 

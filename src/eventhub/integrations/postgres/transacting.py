@@ -65,9 +65,9 @@ async def commit(begun: Any) -> None:  # noqa: ANN401 - asyncpg's Transaction, o
         InFailedSQLTransactionError: If a statement of the block had failed, and nobody heard of it.
     """
     connection, begun._state = begun._connection, TransactionState.FAILED  # noqa: SLF001 - what its commit does
-    connection._top_xact = None  # noqa: SLF001
+    connection._top_xact = None  # noqa: SLF001 - likewise
     answer = await connection.execute("COMMIT;")
-    begun._state = TransactionState.COMMITTED  # noqa: SLF001
+    begun._state = TransactionState.COMMITTED  # noqa: SLF001 - likewise
     if answer != "COMMIT":
         msg = "a statement of this block had failed, so the database has undone all of it; let such errors out"
         raise asyncpg.InFailedSQLTransactionError(msg)
