@@ -117,6 +117,19 @@ async def test_only_a_relay_does_not_wait_for_the_disk(tables: PostgresStore, po
     assert {"on"} == afterwards
 
 
+async def test_lanes_that_rest_are_hashed_also_where_memory_is_short(tables: PostgresStore, postgres_url: str) -> None:
+    """Else each row would be compared with each of them, which takes minutes for some ten thousand."""
+    schema = await tables.pool.fetchval("SELECT current_schema()")
+    topics, keys = ["orders"] * 20_000, [number.to_bytes(4, "big") for number in range(20_000)]
+    async with (
+        asyncpg.create_pool(postgres_url, min_size=1, max_size=3, server_settings={"work_mem": "64kB"}) as pool,
+        PostgresStore(pool, schema=schema).backlog() as backlog,
+    ):
+        plan = await backlog._open().read.explain([0], 10, topics, keys)
+
+    assert "hashed SubPlan" in str(plan)
+
+
 async def test_a_pool_that_is_too_small_is_refused(tables: PostgresStore, postgres_url: str) -> None:
     """A relay would else wait for ever for the connection that keeps the inbox."""
     schema = await tables.pool.fetchval("SELECT current_schema()")

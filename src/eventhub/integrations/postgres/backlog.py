@@ -35,12 +35,14 @@ PRESENT = 32_767
 NEEDED = 3
 """Connections of a relay: one owns, reads and deletes, one listens and announces, at times one keeps the inbox."""
 
-# Rows are read by their ids, whatever the statistics of a table say that is empty most of the time. Deletes need not
-# wait for the disk: one that a crash of the database undoes has the row published twice.
+# Rows are read by their ids, whatever the statistics of a table say that is empty most of the time. Lanes that rest are
+# hashed, as long as the hash table fits: else each row is compared with each of them. Deletes need not wait for the
+# disk: one that a crash of the database undoes has the row published twice.
 _SETTINGS = """
     SET enable_seqscan = off;
     SET enable_bitmapscan = off;
     SET enable_sort = off;
+    SET work_mem = '64MB';
     SET synchronous_commit = off;
 """
 
