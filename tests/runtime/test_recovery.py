@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from pydantic import Field
+from structlog.testing import capture_logs
 
 from eventhub import Event, Hub, Options, RegistryError, Retry, Service, subscribe
 from eventhub.brokers.memory import MemoryBroker, Operation
@@ -224,3 +225,28 @@ async def test_an_error_that_cannot_be_looked_at_is_given_up_like_any_other() ->
 
     assert ["o-2"] == seen
     assert 1 == len(letters)
+
+
+async def test_a_log_line_names_the_handler_that_failed_and_where_but_not_the_text() -> None:
+    """Whoever reads it finds the line of code, and nothing of a value."""
+
+    def look_up(order: OrderCreated) -> None:
+        raise LookupError(order.order_id)
+
+    @subscribe(OrderCreated, retry=Retry(attempts=2))
+    async def reserve(order: OrderCreated) -> None:
+        look_up(order)
+
+    service = Service("inventory", [reserve])
+    with capture_logs() as logs:
+        async with running(service) as hub:
+            await hub.publish(OrderCreated(order_id="secret", quantity=1))
+            await hub.dead_letters(OrderCreated, service)
+    failed = [line for line in logs if line.get("error") == "LookupError"]
+    places = [place.rpartition("/")[2].split(":") for line in failed for place in line["raised_at"]]
+
+    assert ["eventhub.record_retried", "eventhub.record_dead_lettered"] == [line["event"] for line in failed]
+    assert {reserve.name} == {line["handler"] for line in failed}
+    assert ["test_recovery.py", "test_recovery.py"] * 2 == [file for file, _ in places]
+    assert ["reserve", "look_up"] * 2 == [place.split(" ")[1] for _, place in places]
+    assert "secret" not in repr(logs)

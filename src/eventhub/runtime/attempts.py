@@ -20,6 +20,8 @@ class Attempts:
 
     error: BaseException
     """What the latest attempt met."""
+    handler: str | None = None
+    """The name of the handler whose record it is, or None while nobody knows."""
 
     def __init__(self, attempt: int, clock: Clock, first_at: float | None = None) -> None:
         """Start with the attempt in hand, counted from 1, and the time at which the first failed, if it is known."""

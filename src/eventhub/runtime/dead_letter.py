@@ -27,6 +27,7 @@ _STACK_BYTES = 8 * 1024
 _TEXT_BYTES = 256  # any other header; with the two above all of ours stay below 16 KiB
 _MAX_ERRORS = 16  # causes of causes in one stack
 _MAX_FRAMES = 32  # the innermost frames of each
+_LOGGED_FRAMES = 3  # of them in a line of a log: a handler and what it called
 _DIGITS = 19  # of the largest offset
 
 # Kafka's record format v2: a batch's header, and the largest that lengths and deltas can be.
@@ -200,6 +201,17 @@ def error_stack(error: BaseException) -> str:
         elif current.__context__ is not None and not current.__suppress_context__:
             pending.append(("while handling ", current.__context__))
     return "\n".join(lines)
+
+
+def raised_at(error: BaseException) -> list[str]:
+    """The innermost places outside eventhub through which an error came, innermost last, for a line of a log."""
+    frames = ((f.f_code, line) for f, line in walk_tb(error.__traceback__) if not _is_ours(f.f_globals.get("__name__")))
+    return [f"{code.co_filename}:{line} {code.co_name}" for code, line in deque(frames, _LOGGED_FRAMES)]
+
+
+def _is_ours(module: object) -> bool:
+    """Whether a module is one of eventhub's, which tells a reader of logs nothing about a handler."""
+    return isinstance(module, str) and module.startswith("eventhub.")
 
 
 def _field(kind: str, location: tuple[int | str, ...]) -> str:

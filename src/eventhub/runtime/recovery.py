@@ -13,7 +13,7 @@ from eventhub.codecs.serde import SchemaUnresolved
 from eventhub.errors import AuthorizationFailed, EventHubError, HandlerFault, PublishRefused
 from eventhub.retry import Exhausted, Fate, Retry, backoff
 from eventhub.runtime.attempts import Attempts
-from eventhub.runtime.dead_letter import dead_letter, first_origin, read_dead_letter
+from eventhub.runtime.dead_letter import dead_letter, first_origin, raised_at, read_dead_letter
 from eventhub.runtime.hooks import tell
 from eventhub.runtime.retry_topic import restored, set_aside
 from eventhub.service import dead_letter_topic, retry_topic
@@ -122,6 +122,7 @@ class Recovery:
         if cause is None:
             return attempts
         attempts.error = cause
+        attempts.handler = plan.name if plan is not None else None
         retry = plan.retry if plan is not None else UNDECODED
         match self._fate(_held_up(record, partition), attempts, retry):
             case Fate.IGNORE:
@@ -225,7 +226,9 @@ class Recovery:
             "group": self._group,
             "attempt": attempts.attempt,
             "stage": attempts.stage,
+            "handler": attempts.handler,
             "error": type(attempts.error).__name__,
+            "raised_at": raised_at(attempts.error),
         }
 
 
