@@ -13,15 +13,13 @@ _UUIDS: Final = ("uuid1", "uuid3", "uuid4", "uuid5", "uuid6", "uuid7", "uuid8")
 _ADDRESSES: Final = {"ipv4", "ipv6", "ipvanyaddress"}
 _NETWORKS: Final = {"ipv4network", "ipv6network", "ipvanynetwork"}
 _INTERFACES: Final = {"ipv4interface", "ipv6interface", "ipvanyinterface"}
+_BY_THEMSELVES: Final = (
+    "date", "time", "duration", *_UUIDS, "uri", "multi-host-uri", "email", "color", "regex",
+    "file-path", "directory-path", "ipv4", "ipv6", "base64",
+)  # fmt: skip
 
 PARSED: Final[Mapping[str, frozenset[str]]] = {
-    **{
-        name: frozenset({name})
-        for name in (
-            *("date", "time", "duration", *_UUIDS, "uri", "multi-host-uri", "email", "color", "regex"),
-            *("file-path", "directory-path", "ipv4", "ipv6", "base64"),
-        )
-    },
+    **{name: frozenset({name}) for name in _BY_THEMSELVES},
     "date-time": frozenset({"date-time", "date"}),
     "uuid": frozenset({"uuid", *_UUIDS}),
     "name-email": frozenset({"name-email", "email"}),
