@@ -10,7 +10,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts
 from pydantic import SecretStr
 
-from eventhub.brokers.kafka.options import client_options, parse_url
+from eventhub.brokers.kafka.options import client_options, parse_url, parsed
 from eventhub.errors import DeclarationError
 from eventhub.settings import Security
 
@@ -34,9 +34,10 @@ def test_url_lists_addresses(url: str, addresses: object) -> None:
 def test_client_reads_the_addresses_as_they_were_meant() -> None:
     """An IPv6 address goes to the client in brackets, without which it would take the port for a part of it."""
     options = client_options("kafka://[::1]:9093,one", Security(), {})
-    read = collect_hosts(options.consumer["bootstrap_servers"], randomize=False)
+    addresses = options.consumer["bootstrap_servers"]
+    read = collect_hosts(addresses, randomize=False)
 
-    assert [("::1", 9093), ("one", 9092)] == [(host, port) for host, port, _ in read]
+    assert [("::1", 9093), ("one", 9092)] == [(host, port) for host, port, _ in read] == [*map(parsed, addresses)]
 
 
 @pytest.mark.parametrize(

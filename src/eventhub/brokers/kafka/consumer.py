@@ -103,7 +103,7 @@ class KafkaConsumer:
                 group_id=self._group,
                 partition_assignment_strategy=assignors(self._group, self._topics),
             )
-            spare_others(client._client)  # noqa: SLF001
+            spare_others(client._client)  # noqa: SLF001 - it has no public name, as a producer's has
             self._client, self._fetches = client, Fetches(client)
             await client.start()
         client.subscribe(self._topics, listener=_Rebalances(self))

@@ -162,6 +162,12 @@ def written(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def parsed(address: str) -> tuple[str, int]:
+    """Host and port of an address as the client reads it."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _check_name(name: str) -> None:
     if name in _REFUSED:
         msg = f"the client option {name!r} cannot be set: {_REFUSED[name]}"

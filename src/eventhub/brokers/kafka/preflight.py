@@ -17,7 +17,7 @@ from aiokafka.conn import create_conn
 from aiokafka.protocol.metadata import MetadataRequest
 
 from eventhub.brokers.kafka.errors import FOREIGN, explain
-from eventhub.brokers.kafka.options import written
+from eventhub.brokers.kafka.options import parsed, written
 from eventhub.brokers.kafka.tokens import Tokens, TokenUnavailable
 from eventhub.errors import BrokerError
 
@@ -58,17 +58,12 @@ async def answering(connection: Mapping[str, Any]) -> Mapping[str, Any]:
     long as for the answer to any request. Asked anew for each client, since an address that was
     good a minute ago may be the dead one now.
     """
-    servers = {_parsed(server): server for server in connection["bootstrap_servers"]}
+    servers = {parsed(server): server for server in connection["bootstrap_servers"]}
     if len(servers) == 1:
         return connection
     failures = await failing(servers, connection, ANSWER_TIMEOUT, grace=0)
     answered = [server for address, server in servers.items() if address not in failures]
     return {**connection, "bootstrap_servers": answered} if answered else connection
-
-
-def _parsed(server: str) -> Address:
-    host, _, port = server.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 async def failing(
