@@ -1,11 +1,17 @@
 """Attempts at a record: what counts, how long is waited, and when it is given up."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
+from eventhub import Context, Service, subscribe
 from eventhub.clock import ManualClock
 from eventhub.errors import PublishRefused, RegistryError, SchemaNotFound
 from eventhub.retry import Fate, Retry
 from eventhub.runtime.attempts import Attempts
+from tests.regressions.shop import GROUP, Order, Shop
+from tests.simulation.virtual import VirtualLoop
 
 
 @pytest.mark.parametrize(("waited", "fate"), [(0.0, Fate.PAUSE), (59.9, Fate.PAUSE), (60.0, Fate.FATAL)])
@@ -60,3 +66,41 @@ def test_what_the_broker_will_never_take_is_given_up_whatever_the_policy_says() 
     attempts.error = PublishRefused("too large")
 
     assert (Fate.FATAL, "publish") == (attempts.fate(Retry(), 60.0), attempts.stage)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Run async tests on a loop whose time passes when nobody has anything to do."""
+    return "asyncio", {"loop_factory": VirtualLoop}
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    """A shop of the test's own on virtual time."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Shop(loop) as shop:
+        yield shop
+
+
+async def test_attempts_count_on_in_the_next_process_though_each_outlasts_many_commits(shop: Shop) -> None:
+    """Also in one that is stopped before its own attempt has failed; the handler is told the number."""
+    told: list[tuple[int, int]] = []
+
+    @subscribe(Order, retry=Retry(waits=(5.0, 5.0)))
+    async def handle(order: Order, context: Context[None]) -> None:
+        told.append((shop.note(order), context.attempt))
+        await shop.pass_time(5.0 if len(told) != 2 else 3600.0)
+        raise OSError
+
+    for name in ("one", "two"):
+        process = await shop.start(Service(GROUP, [handle]), name)
+        if not told:
+            await shop.publish(Order(customer="a", number=0))
+        await shop.pass_time(8.0)
+        await process.kill()
+    await shop.start(Service(GROUP, [handle]), "three")
+    await shop.until(lambda: shop.letters)
+
+    assert [(1, 1), (2, 2), (3, 2), (4, 3)] == told
+    assert [3] == [letter.attempt for letter in shop.letters]

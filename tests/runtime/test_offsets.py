@@ -105,3 +105,13 @@ def test_a_record_is_marked_only_while_it_is_the_head() -> None:
 
     assert OffsetMap(5, 6, frozenset({5}), restarts=6, trying=True) == marked
     assert offsets.map() is None
+
+
+def test_attempts_before_a_restart_stay_known_while_their_record_is_in_hand() -> None:
+    """However often is committed meanwhile, and though all that the predecessor knew of has been delivered."""
+    offsets = Offsets(10, OffsetMap(base=10, end=11, unfinished=frozenset({10}), attempts={10: 2}))
+    offsets.begin(10)
+    maps = [offsets.map() for _commit in range(3)]
+
+    assert [OffsetMap(base=10, end=11, unfinished=frozenset({10}), attempts={10: 2})] * 3 == maps
+    assert 2 == offsets.attempts(10)

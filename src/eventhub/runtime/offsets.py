@@ -18,7 +18,7 @@ class Offsets:
     Source: KIP-98 (transaction markers take offsets).
     """
 
-    __slots__ = ("_attempts", "_known", "_start", "_unfinished", "next", "restarts", "trying")
+    __slots__ = ("_attempts", "_known", "_start", "_unfinished", "next", "restarts", "retries", "trying")
 
     def __init__(self, start: int, known: OffsetMap | None = None, *, restarts: int = 0) -> None:
         """Start before an offset, with what a predecessor had finished beyond it, or None.
@@ -31,11 +31,13 @@ class Offsets:
         self.next = start
         """One past the last record that was delivered and is not under way in turn."""
         self._unfinished: dict[int, None] = {}  # in the order of offsets
-        self._attempts: dict[int, int] = {}
+        self._attempts = dict(known.attempts) if known is not None else {}
         self._known = known
         self._start = start
         self.restarts = restarts
         """How often in a row the partition was taken over without progress; nothing once there is some."""
+        self.retries = bool(self._attempts)
+        """Whether attempts at some of the records were made before the start."""
         self.trying: int | None = None
         """The offset that is tried alone, or None."""
 
@@ -68,8 +70,7 @@ class Offsets:
 
     def attempts(self, offset: int) -> int:
         """How many attempts at a record have failed so far, here or before the last restart."""
-        before = self._known.attempts.get(offset, 0) if self._known is not None else 0
-        return self._attempts.get(offset, before)
+        return self._attempts.get(offset, 0)
 
     def was_finished(self, offset: int) -> bool:
         """Whether a predecessor finished the record already."""
@@ -97,12 +98,10 @@ class Offsets:
         base = self.committable
         end = self.next
         unfinished = set(self._unfinished)
-        attempts = {offset: made for offset in unfinished if (made := self.attempts(offset))}
         if self.resuming and self._known is not None:
             end = self._known.end
-            still_to_come = {offset for offset in self._known.unfinished if offset >= self.next}
-            unfinished |= still_to_come
-            attempts |= {offset: made for offset, made in self._known.attempts.items() if offset in still_to_come}
+            unfinished |= {offset for offset in self._known.unfinished if offset >= self.next}
+        attempts = {offset: made for offset in unfinished if (made := self.attempts(offset))}
         restarts = 0 if self.progressed else self.restarts
         trying = self.trying == base
         if not attempts and not restarts and not trying and end - base == len(unfinished):

@@ -65,8 +65,10 @@ class Recovery:
         self._trials = trials
         self._counters = counters
 
-    def resumed(self, record: Record, partition: Partition) -> Attempts:
-        """What is known of earlier attempts at a record of a retry topic, the next of which is due."""
+    def resumed(self, record: Record, partition: Partition) -> Attempts | None:
+        """What is known of attempts before a restart, or before the record was set aside; None if there were none."""
+        if partition.delay is None and not partition.offsets.attempts(record.offset):
+            return None
         self._counters.retried += 1
         return self._known(record, partition)
 

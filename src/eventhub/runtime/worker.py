@@ -249,7 +249,8 @@ class Worker:
         our own cancellation and the interpreter's exits.
         """
         plan: Plan | None = None
-        attempts = self._recovery.resumed(record, partition) if partition.delay is not None else None
+        tried = partition.delay is not None or partition.offsets.retries
+        attempts = self._recovery.resumed(record, partition) if tried else None
         while True:
             try:
                 original = record if partition.origin is None else restored(record, partition.origin)
