@@ -209,3 +209,20 @@ async def test_without_a_port_nothing_listens(tmp_path: Path) -> None:
     assert "eventhub.stopping" in process.said
     assert "eventhub.probes_answered" not in process.said
     assert 0 == code
+
+
+async def test_a_process_says_where_it_runs_which_variable_is_misspelt_and_that_it_has_stopped(tmp_path: Path) -> None:
+    """Whoever misspells the broker's variable learns that the service runs in memory."""
+    async with started(tmp_path, BROKR="kafka://broker:9092") as process:
+        misspelt = await process.says("eventhub.setting_unknown")
+        starting = await process.says("eventhub.starting")
+        await process.says("hearing")
+        process.process.send_signal(signal.SIGTERM)
+        await process.says("eventhub.stopping")
+        code = await process.goes_on()
+
+    assert "name=EVENTHUB_BROKR" in misspelt
+    assert "did_you_mean=EVENTHUB_BROKER" in misspelt
+    assert "broker=memory://" in starting
+    assert "eventhub.stopped" in process.said.splitlines()[-1]
+    assert 0 == code

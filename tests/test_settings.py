@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from eventhub.errors import DeclarationError
-from eventhub.settings import Security, Settings, Token, read_settings
+from eventhub.settings import Security, Settings, Token, misspelt, read_settings
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +83,25 @@ def test_variables_that_make_no_sense_are_named_without_their_values(monkeypatch
         read_settings()
 
     assert "perhaps" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("EVENTHUB_BROKR", "EVENTHUB_BROKER"),
+        ("EVENTHUB_REGISTRY_URL", "EVENTHUB_REGISTRY"),
+        ("EVENTHUB_AUTOREGISTER", "EVENTHUB_AUTO_REGISTER"),
+        ("eventhub_brokers", "EVENTHUB_BROKER"),
+    ],
+)
+def test_a_variable_that_is_almost_a_setting_is_misspelt(name: str, meant: str) -> None:
+    """Without a word about it a service would run in memory, and look well."""
+    assert {name: meant} == misspelt([name, "PATH", "EVENTHUB_BROKER", "eventhub_registry"])
+
+
+@pytest.mark.parametrize(
+    "name", ["EVENTHUB_PORT", "EVENTHUB_REGISTRY_PORT", "EVENTHUB_REGISTRY_PASSWORD", "EVENTHUB_TEST_KAFKA", "BROKR"]
+)
+def test_a_variable_of_another_meaning_is_not_misspelt(name: str) -> None:
+    """Commands, tests and Kubernetes have variables of their own under the same prefix."""
+    assert {} == misspelt([name])

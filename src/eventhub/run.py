@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +20,7 @@ from eventhub.runtime.grace import CANCEL_GRACE
 from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import suspended_at
 from eventhub.serving import serve
-from eventhub.settings import Settings, read_settings
+from eventhub.settings import Settings, misspelt, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,13 +71,16 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
     if not services:
         msg = "there is no service to run; name at least one, as in run(service)"
         raise DeclarationError(msg)
-    hub = _hub(services[0].name, settings)
+    for name, meant in misspelt(os.environ).items():
+        log.warning("eventhub.setting_unknown", name=name, did_you_mean=meant)
+    hub, names = _hub(services[0].name, settings), [service.name for service in services]
+    log.info("eventhub.starting", services=names, broker=hub.broker.url, registry=hub.registry.url)
     asked = 0
 
     def stop() -> None:
         nonlocal asked
         asked += 1
-        log.info("eventhub.stopping", services=[service.name for service in services], asked=asked)
+        log.info("eventhub.stopping", services=names, asked=asked)
         if asked == 1:
             hub.stop()
         else:
@@ -91,6 +95,7 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+    log.info("eventhub.stopped", services=names)
 
 
 def _hub(source: str, settings: Settings) -> Hub:

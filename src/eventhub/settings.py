@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,9 @@ from pydantic import Field, ImportString, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventhub.errors import DeclarationError
+
+_PREFIX = "EVENTHUB_"
+_ALIKE = 0.8  # of 1: BROKR is BROKER; REGISTRY_PORT, which Kubernetes makes of a service's name, is not REGISTRY
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -79,7 +83,7 @@ class Security:
 class Settings(BaseSettings):
     """The settings of a process, read from ``EVENTHUB_*`` environment variables."""
 
-    model_config = SettingsConfigDict(env_prefix="EVENTHUB_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     broker: str = Field(default="memory://", repr=False)
     """``memory://`` or ``kafka://host:port[,host:port...]``; in no representation, since URLs may hold passwords."""
@@ -137,3 +141,12 @@ def read_settings() -> Settings:
     except ValidationError as error:
         wrong = [f"EVENTHUB_{problem['loc'][0]}".upper() + f": {problem['msg']}" for problem in error.errors()]
         raise DeclarationError("; ".join(wrong)) from None
+
+
+def misspelt(variables: Iterable[str]) -> Mapping[str, str]:
+    """Those names of environment variables that look like a setting and are none, each with the setting meant."""
+    known = {f"{_PREFIX}{name}".upper() for name in Settings.model_fields}
+    names = {name.removeprefix(_PREFIX): name for name in known}
+    unknown = sorted(name for name in variables if name.upper().startswith(_PREFIX) and name.upper() not in known)
+    close = {name: get_close_matches(name.upper().removeprefix(_PREFIX), names, 1, _ALIKE) for name in unknown}
+    return {name: names[found[0]] for name, found in close.items() if found}
