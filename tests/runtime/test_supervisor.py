@@ -13,6 +13,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.errors import BrokerError, TopicMissing
 from eventhub.runtime.supervisor import Supervisor
 from eventhub.runtime.wiring import Wiring
+from eventhub.service import retry_topic
 from eventhub.testing.waiting import until
 from tests.brokers.kafka.helpers import client_admin, until_gone
 from tests.events import OrderCreated
@@ -113,6 +114,33 @@ async def test_a_service_whose_topic_was_deleted_says_so_and_goes_on_once_it_is_
     assert {0, 1, 2, 3, 4, 5} == set(seen)
     assert not told.ready
     assert topic in str(told.problems)
+
+
+async def test_a_retry_topic_of_an_earlier_version_may_be_deleted_while_the_next_one_runs(shop: Shop) -> None:
+    """Also when the connection breaks afterwards: nothing asks for it, so the next worker reads on without."""
+    seen = list[int]()
+
+    @subscribe(shop.order)
+    async def listen(order: Any) -> None:
+        seen.append(order.number)
+
+    service, broker = Service(shop.name("listener"), [listen]), Breakable(shop.connect())
+    left, orders = retry_topic(topic_of(shop), service.name, 10), shop.orders("ab")
+    shop.connect = lambda: cast("Broker", broker)
+    async with shop.hub() as hub:
+        await hub.broker.admin.create_topics([NewTopic(left)])
+    async with shop.serving(service) as hub:
+        [supervisor] = hub.supervisors
+        read = set(supervisor.topics)
+        await hub.publish(orders[0])
+        await until(lambda: len(seen) == 1)
+        await delete(hub.broker, left)
+        broker.consumers[0].broken = True
+        await until(lambda: left not in supervisor.topics, timeout=60)
+        await hub.publish(orders[1])
+        await until(lambda: len(seen) == 2, timeout=60)
+
+    assert {left} == read - set(supervisor.topics)
 
 
 async def test_a_topic_that_was_never_there_ends_the_service_at_once(shop: Shop) -> None:
