@@ -120,8 +120,9 @@ async def test_who_gives_up_waiting_for_a_claim_leaves_nothing(tables: PostgresS
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'BEGIN; INSERT%'"
     async with asyncpg.create_pool(postgres_url, min_size=1, max_size=1) as pool, tables.claiming(claim):
         second = asyncio.create_task(claims(PostgresStore(pool, schema=schema), claim))
-        while not await tables.pool.fetchval(waiting):
-            assert not second.done()
+        async with asyncio.timeout(30):
+            while not await tables.pool.fetchval(waiting):
+                assert not second.done()
         second.cancel()
         await asyncio.wait([second])
         after = await pool.fetchval("SELECT pg_current_xact_id_if_assigned()")
