@@ -61,6 +61,16 @@ async def test_other_nodes_are_connected_to_while_one_is_silent(kafka_bootstrap:
     assert still_waiting
 
 
+async def test_silent_node_rests_for_as_long_as_it_was_waited_for() -> None:
+    """Who waited behind another for the same node, or asks soon after, is not kept waiting once more."""
+    async with listener(hangs_up=False) as silent, _client(silent, 1, connect_timeout=1.0) as client:
+        with capture_logs() as logs:
+            connected = await asyncio.gather(*(client.ready(1) for _ in range(3)))
+
+    assert [False] * 3 == connected
+    assert ["eventhub.node_silent"] == [entry["event"] for entry in logs]
+
+
 async def test_silent_node_is_given_up_and_not_chosen_again() -> None:
     """As long as there are others no question goes to it by chance."""
     async with listener(hangs_up=False) as silent, _client(silent, 1, connect_timeout=0.1) as client:

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT = 1.0
 """Seconds that a node has to take the connection and the credentials; twice as many after each failure."""
 LONGEST_CONNECT = 10.0
-"""Seconds that it has at most."""
+"""Seconds that it has at most. It then rests for as long as it was waited for, and is treated like one that refuses."""
 
 
 class Nodes:
@@ -34,6 +34,7 @@ class Nodes:
         self._connect = client._get_conn  # noqa: SLF001 - the client has no public place for any of this
         self._timeout = connect_timeout
         self._failures: Counter[int | str] = Counter()  # in a row, by node
+        self._rests_until: dict[int | str, float] = {}
         self._locks: defaultdict[tuple[int | str, ConnectionGroup], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def connection(
@@ -45,6 +46,10 @@ class Nodes:
         if known is not None and known.connected():
             return known
         async with self._locks[place]:
+            now = asyncio.get_running_loop().time
+            if now() < self._rests_until.get(node_id, 0.0):
+                self._client.force_metadata_update()  # as the client does for a node that refuses
+                return None
             seconds = patience(self._failures[node_id], self._timeout)
             try:
                 async with asyncio.timeout(seconds):
@@ -52,7 +57,8 @@ class Nodes:
             except TimeoutError:
                 connection = None
                 log.warning("eventhub.node_silent", node=node_id, seconds=seconds)
-                self._client.force_metadata_update()  # as the client does for a node that refuses
+                self._rests_until[node_id] = now() + seconds
+                self._client.force_metadata_update()
             self._failures[node_id] = 0 if connection is not None else self._failures[node_id] + 1
         return connection
 
