@@ -15,6 +15,7 @@ from eventhub.codecs.serde import Reader, Serde
 from eventhub.codecs.upcast import Upcast
 from eventhub.errors import BrokerError, DeclarationError
 from eventhub.event import Event, event_info, is_tombstone
+from eventhub.middleware.transactional import Transactional, store_of
 from eventhub.outbox.base import HasStore, Store
 from eventhub.outbox.relay import Relay
 from eventhub.outbox.window import check_window
@@ -258,7 +259,9 @@ class Hub:
         )
 
     def _companions(self, service: Service[Any], state: object) -> Sequence[Companion]:
-        """A relay, if the service's state offers a store."""
+        """A relay, if the service's state offers a store, as that of a transactional one has to."""
+        if any(isinstance(wrap, Transactional) for wrap in service.middleware):
+            store_of(state, service.name)
         if not isinstance(state, HasStore):
             return ()
         check_window(state.store.window_days, service)

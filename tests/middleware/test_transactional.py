@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -218,6 +219,16 @@ async def test_a_state_without_a_store_is_named() -> None:
 
     with pytest.raises(DeclarationError, match="'warehouse' is transactional, but its state, str, has no attribute"):
         await transactional(pack.handler)(context)
+
+
+async def test_a_transactional_service_without_a_store_does_not_start() -> None:
+    """Otherwise every record would be tried for minutes, and given up."""
+    handlers: list[Any] = [pack]  # a type checker misses its state, too
+    service = Service("warehouse", handlers, middleware=[transactional])
+
+    async with Hub("memory://") as hub:
+        with pytest.raises(DeclarationError, match="'warehouse' is transactional, but its state, NoneType, has no"):
+            await asyncio.wait_for(hub.serve(service), 30)  # it would serve for ever
 
 
 async def test_a_context_made_by_hand_can_be_transactional() -> None:

@@ -111,11 +111,19 @@ def _skip(store: Store[Any], context: Context[Any]) -> None:
 
 
 def _store(context: Context[Any]) -> Store[Any]:
-    if isinstance(context.state, HasStore):
-        return context.state.store
-    state = type(context.state).__name__
+    return store_of(context.state, context.group)
+
+
+def store_of(state: object, service: str) -> Store[Any]:
+    """The store that the state of a transactional service of that name offers.
+
+    Raises:
+        DeclarationError: If it offers none.
+    """
+    if isinstance(state, HasStore):
+        return state.store
     msg = (
-        f"service {context.group!r} is transactional, but its state, {state}, has no attribute 'store'; "
+        f"service {service!r} is transactional, but its state, {type(state).__name__}, has no attribute 'store'; "
         "let its lifespan yield one, for instance store=SqliteStore(path)"
     )
     raise DeclarationError(msg)
