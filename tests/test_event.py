@@ -104,6 +104,12 @@ def test_keywords_without_a_topic_are_refused() -> None:
         type("Paid", (Event,), {"__module__": __name__}, name="Paid")
 
 
+def test_what_is_no_event_at_all_is_told_to_become_one() -> None:
+    """Whoever publishes a dictionary is not told to declare ``class dict``."""
+    with pytest.raises(DeclarationError, match=r"^dict is no event; declare a class of your own, as in class Order"):
+        event_info(dict)  # type: ignore[arg-type]
+
+
 def test_a_base_class_without_a_topic_is_no_event_of_its_own() -> None:
     """It can be subclassed, but not subscribed to; and what it inherits from an event does not count."""
 

@@ -132,6 +132,7 @@ async def _plain(order: OrderCreated) -> None: ...
 @pytest.mark.parametrize(
     ("handlers", "message"),
     [
+        (reserve, r"takes a list of handlers, as in Service\('inventory', \[reserve\]\)"),
         ([_plain], "_plain is neither a subscription nor a source"),
         ([reserve, again], "OrderCreated is handled by 'reserve' and by 'again'"),
         ([reserve, reserve], "OrderCreated is handled by 'reserve' and by 'reserve'"),
@@ -139,7 +140,7 @@ async def _plain(order: OrderCreated) -> None: ...
         ([confirmed, rejected], "with different orderings"),
     ],
 )
-def test_a_contradiction_is_refused_and_named(handlers: list[Any], message: str) -> None:
+def test_a_contradiction_is_refused_and_named(handlers: Any, message: str) -> None:
     """The error says which entries contradict each other."""
     with pytest.raises(DeclarationError, match=message):
         Service("inventory", handlers)

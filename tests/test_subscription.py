@@ -10,7 +10,7 @@ from eventhub.event import Event
 from eventhub.handler import Context
 from eventhub.record import Record
 from eventhub.retry import Retry
-from eventhub.subscription import Ordering, returned_events, subscribe
+from eventhub.subscription import Ordering, returned_events, subscribe, subscribe_batch
 from tests.events import OrderConfirmed, OrderCreated, OrderRejected, StockReserved
 
 ORDER = OrderCreated(order_id="o-1")
@@ -60,6 +60,7 @@ def test_a_subscription_keeps_its_options() -> None:
 
 def _plain(order: OrderCreated) -> None: ...
 async def _three(_a: OrderCreated, _b: Any, _c: Any) -> None: ...
+async def _other(order: OrderConfirmed) -> None: ...
 async def _none() -> None: ...
 async def _optional(order: OrderCreated, extra: int = 1) -> None: ...
 async def _keyword(order: OrderCreated, *, context: Any) -> None: ...
@@ -73,6 +74,7 @@ async def _unread(order: OrderCreated) -> "Missing": ...  # type: ignore[name-de
     [
         (_plain, "handler '_plain' must be async"),
         (_three, "the two forms are"),
+        (_other, "'_other' takes OrderConfirmed, but is subscribed to OrderCreated"),
         (_none, "the two forms are"),
         (_optional, "the two forms are"),
         (_keyword, "the two forms are"),
@@ -85,6 +87,24 @@ def test_any_other_signature_is_refused_with_the_right_form(function: Any, messa
     """The error shows what a handler looks like."""
     with pytest.raises(DeclarationError, match=message):
         subscribe(OrderCreated)(function)
+
+
+def test_a_handler_may_say_that_it_takes_any_event() -> None:
+    """A base class of what it is subscribed to is no contradiction."""
+
+    @subscribe(OrderConfirmed, OrderRejected)
+    async def count(event: Event) -> None: ...
+
+    assert (OrderConfirmed, OrderRejected) == count.events
+
+
+def test_a_batch_handler_that_returns_events_is_told_which_handlers_do() -> None:
+    """Whoever wants events to follow from a batch learns where they can."""
+
+    async def score(orders: Sequence[OrderCreated]) -> list[StockReserved]: ...  # type: ignore[empty-body]
+
+    with pytest.raises(DeclarationError, match="Events that follow are returned by a handler of one event"):
+        subscribe_batch(OrderCreated)(score)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("events", [(), (str,), (Event,), (reserve,)])

@@ -185,6 +185,9 @@ def event_info(event: type[Event]) -> EventInfo:
     declared = event.__dict__.get("__event__") if isinstance(event, type) and issubclass(event, Event) else None
     if declared is None:
         shown = getattr(event, "__name__", repr(event))
+        if not (isinstance(event, type) and issubclass(event, Event)):
+            msg = f'{shown} is no event; declare a class of your own, as in class OrderCreated(Event, topic="orders")'
+            raise DeclarationError(msg)
         msg = f'{shown} is no event with a topic; declare it as class {shown}(Event, topic="...")'
         raise DeclarationError(msg)
     return declared  # type: ignore[no-any-return]

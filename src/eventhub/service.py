@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -101,13 +101,13 @@ class Service(Generic[S]):
             msg = f"{name!r} is no service name: 1 to 200 letters, digits, '.', '_' or '-'"
             raise DeclarationError(msg)
         self.name = name
+        _check_entries(name, handlers)
         self.subscriptions = tuple(h for h in handlers if isinstance(h, Subscription))
         self.sources = tuple(h for h in handlers if isinstance(h, Source))
         self.lifespan = lifespan
         self.middleware = tuple(middleware)
         self.limits = limits
         self.upcasts = tuple(upcasts)
-        _check_entries(name, handlers)
         _check_handled_once(self)
         _check_topics(self)
         _check_ordering(self)
@@ -198,6 +198,10 @@ def _distinct(events: Iterator[type[Event]] | Sequence[type[Event]]) -> tuple[ty
 
 
 def _check_entries(name: str, handlers: Sequence[object]) -> None:
+    if not isinstance(handlers, Iterable):
+        shown = getattr(handlers, "name", type(handlers).__name__)
+        msg = f"service {name!r} takes a list of handlers, as in Service({name!r}, [{shown}])"
+        raise DeclarationError(msg)
     for entry in handlers:
         if not isinstance(entry, (Subscription, Source)):
             shown = getattr(entry, "__name__", repr(entry))

@@ -169,6 +169,7 @@ class Subscribing(Generic[E_contra]):
             )
             raise DeclarationError(msg)
         hints = _hints(function, FORMS)
+        _check_taken(function, hints, self._events)
         return Subscription(
             function=function,
             events=self._events,
@@ -292,8 +293,11 @@ class BatchSubscribing(Generic[E_contra]):
 
 
 def _another_form(name: str) -> DeclarationError:
-    forms = BATCH_FORMS.format(name=name)
-    return DeclarationError(f"batch handler {name!r} must be async, take the events and return None:\n{forms}")
+    msg = (
+        f"batch handler {name!r} must be async, take the events and return None:\n{BATCH_FORMS.format(name=name)}\n"
+        "Events that follow are returned by a handler of one event, @subscribe"
+    )
+    return DeclarationError(msg)
 
 
 def subscribe_batch(
@@ -356,6 +360,15 @@ def _hints(function: Callable[..., Any], forms: str) -> Mapping[str, Any]:
         msg = f"handler {name!r} does not say what it returns:\n{forms.format(name=name)}"
         raise DeclarationError(msg)
     return hints
+
+
+def _check_taken(function: Callable[..., Any], hints: Mapping[str, Any], events: Sequence[type[Event]]) -> None:
+    """Refuse a handler that says of its event that it is of another class; a union is left to type checkers."""
+    taken = hints.get(next(iter(inspect.signature(function).parameters), ""))
+    for event in events:
+        if isinstance(taken, type) and issubclass(taken, Event) and not issubclass(event, taken):
+            msg = f"handler {function.__name__!r} takes {taken.__name__}, but is subscribed to {event.__name__}"
+            raise DeclarationError(msg)
 
 
 def event_classes(annotation: Any, where: str) -> tuple[type[Event], ...]:  # noqa: ANN401 - annotations have no type
