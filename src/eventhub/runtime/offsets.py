@@ -18,7 +18,7 @@ class Offsets:
     Source: KIP-98 (transaction markers take offsets).
     """
 
-    __slots__ = ("_attempts", "_known", "_start", "_unfinished", "next", "restarts", "retries", "trying")
+    __slots__ = ("_attempts", "_known", "_start", "_unfinished", "next", "restarts", "tried_before", "trying")
 
     def __init__(self, start: int, known: OffsetMap | None = None, *, restarts: int = 0) -> None:
         """Start before an offset, with what a predecessor had finished beyond it, or None.
@@ -36,7 +36,7 @@ class Offsets:
         self._start = start
         self.restarts = restarts
         """How often in a row the partition was taken over without progress; nothing once there is some."""
-        self.retries = bool(self._attempts)
+        self.tried_before = bool(self._attempts)
         """Whether attempts at some of the records were made before the start."""
         self.trying: int | None = None
         """The offset that is tried alone, or None."""

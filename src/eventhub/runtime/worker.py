@@ -249,7 +249,7 @@ class Worker:
         our own cancellation and the interpreter's exits.
         """
         plan: Plan | None = None
-        tried = partition.delay is not None or partition.offsets.retries
+        tried = partition.delay is not None or partition.offsets.tried_before
         attempts = self._recovery.resumed(record, partition) if tried else None
         while True:
             try:
