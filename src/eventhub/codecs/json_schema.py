@@ -24,7 +24,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaW
 from eventhub.codecs.base import Decode, Encode
 from eventhub.codecs.json_formats import PARSED
 from eventhub.codecs.json_values import lost_types, value_check
-from eventhub.codecs.models import Refused, event_name, has_validators, mismatch, refusing
+from eventhub.codecs.models import Refused, has_validators, mismatch, refusing
+from eventhub.codecs.names import event_name
 from eventhub.errors import DeclarationError, DecodeError, InvalidSchema, SchemaMismatch
 from eventhub.event import Event
 from eventhub.registry.base import Schema, SchemaType

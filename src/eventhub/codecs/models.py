@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
-from eventhub.codecs.avro.unions import record_name
+from eventhub.codecs.names import record_name
 from eventhub.errors import DeclarationError, SchemaMismatch
 
 _ALIASES = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
@@ -53,12 +53,6 @@ def models(event: type[BaseModel]) -> dict[str, type[BaseModel]]:
         else:
             pending += get_args(annotation) if alias is None else [alias]
     return found
-
-
-def event_name(event: type[BaseModel]) -> str:
-    """The name that an event class declares, or that of the record of a class that declares none."""
-    declared = event.__dict__.get("__event__")
-    return record_name(event) if declared is None else str(declared.name)
 
 
 def aliased(annotation: Any) -> Any:

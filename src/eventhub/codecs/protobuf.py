@@ -40,7 +40,8 @@ from eventhub.codecs.avro.values import (
     write_timestamp,
 )
 from eventhub.codecs.base import Decode, Encode
-from eventhub.codecs.models import Refused, event_name, mismatch, models, read_aliases, wire_names
+from eventhub.codecs.models import Refused, mismatch, models, read_aliases, wire_names
+from eventhub.codecs.names import event_name
 from eventhub.codecs.number import Number
 from eventhub.codecs.protobuf_schema import (
     DURATION,

@@ -65,9 +65,10 @@ from eventhub.codecs.avro.types import (
     parse,
     simple_name,
 )
-from eventhub.codecs.avro.unions import branch_index, put_first, record_name
+from eventhub.codecs.avro.unions import branch_index, put_first
 from eventhub.codecs.avro.values import TEXTS, Misfit
-from eventhub.codecs.models import aliased, check_metadata, check_serializers, event_name, read_aliases, wire_names
+from eventhub.codecs.models import aliased, check_metadata, check_serializers, read_aliases, wire_names
+from eventhub.codecs.names import event_name, record_name
 from eventhub.errors import DeclarationError, InvalidSchema
 from eventhub.event import Event
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
@@ -25,6 +24,7 @@ from eventhub.codecs.avro.types import (
     simple_name,
 )
 from eventhub.codecs.avro.values import TEXTS, Misfit, write_decimal
+from eventhub.codecs.names import record_name
 
 
 def branch_index(union: Union, value: object) -> int:
@@ -41,14 +41,6 @@ def branch_index(union: Union, value: object) -> int:
         msg = f"{type(value).__name__} is none of the types of its union"
         raise Misfit(msg)
     return ranks.index(best)
-
-
-def record_name(model: type[BaseModel]) -> str:
-    """The name of a class's record, without namespace: ``Envelope[Order]`` becomes ``Envelope_Order``."""
-    declared = model.__dict__.get("__event__")
-    if declared is not None:
-        return simple_name(declared.name)
-    return re.sub(r"\W+", "_", model.__name__).strip("_")
 
 
 _EXACTLY, _WIDENED, _NEVER = range(3)
