@@ -45,7 +45,7 @@ def _port(bootstrap: str) -> int:
 
 
 async def _start(client: Any) -> bool:
-    """Start, again if need be: without its controller a cluster has no ids for producers until it has another."""
+    """Start, again if need be: a cluster that has lost a node may have no id for a producer for some seconds."""
     async with asyncio.timeout(DEADLINE):
         while True:
             with suppress(BrokerError):
