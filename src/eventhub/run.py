@@ -19,13 +19,12 @@ from eventhub.registry.client import HttpSchemaRegistry
 from eventhub.runtime.grace import CANCEL_GRACE
 from eventhub.runtime.options import Options
 from eventhub.runtime.watchdog import suspended_at
+from eventhub.service import Service
 from eventhub.serving import serve
 from eventhub.settings import Settings, misspelt, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from eventhub.service import Service
 
 log = structlog.get_logger()
 
@@ -70,6 +69,9 @@ async def _serve(services: tuple[Service[Any], ...], settings: Settings) -> None
     """Serve with the signals' meaning in place."""
     if not services:
         msg = "there is no service to run; name at least one, as in run(service)"
+        raise DeclarationError(msg)
+    if other := [service for service in services if not isinstance(service, Service)]:
+        msg = f"run takes services, as in run(service) or run(service, other), not {type(other[0]).__name__}"
         raise DeclarationError(msg)
     for name, meant in misspelt(os.environ).items():
         log.warning("eventhub.setting_unknown", name=name, did_you_mean=meant)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,17 @@ def test_running_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert 1 == ended.value.code
     assert "no service to run" in capsys.readouterr().err
+
+
+def test_running_what_is_no_service_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of services is a slip of the pen, and its message says how to write it."""
+    services: Any = []
+
+    with pytest.raises(SystemExit) as ended:
+        run(services)
+
+    assert 1 == ended.value.code
+    assert "run takes services, as in run(service) or run(service, other), not list" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
