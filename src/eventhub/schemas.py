@@ -218,7 +218,7 @@ async def level_of(registry: HttpSchemaRegistry, subject: str) -> Compatibility 
     try:
         return await registry.level(subject)
     except RegistryError as error:
-        if error.status == 403:  # noqa: PLR2004
+        if error.status == 403:  # noqa: PLR2004 - HTTP's own number
             return None
         raise
 

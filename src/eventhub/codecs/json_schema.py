@@ -133,7 +133,7 @@ def _not_json(error: BaseException | None) -> str | None:
 class _Generator(GenerateJsonSchema):
     """Pydantic's generator; a default that JSON cannot say is left out without a warning."""
 
-    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as the base class declares it
 
 
 def _derived(event: type[Event], *, is_closed: bool) -> dict[str, Any]:

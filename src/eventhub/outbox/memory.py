@@ -166,7 +166,7 @@ class MemoryBacklog:
     async def share(self) -> Collection[int]:
         """The buckets that are owned now."""
         self._require_open()
-        relays = self._store._relays  # noqa: SLF001 - a backlog is a part of its store
+        relays = self._store._relays
         quota = share_of(self._store.buckets, len(relays))
         taken = {bucket for relay in relays for bucket in relay.owned}
         free = sorted(set(range(self._store.buckets)) - taken)
@@ -182,10 +182,10 @@ class MemoryBacklog:
     async def read(self, buckets: Collection[int], limit: int, without: Collection[Lane] = ()) -> Sequence[OutboxRow]:
         """The first rows of these buckets."""
         self._require_open()
-        hidden = {row.lane for row, _ in self._store._dead.values() if row.key is not None} | set(without)  # noqa: SLF001
+        hidden = {row.lane for row, _ in self._store._dead.values() if row.key is not None} | set(without)
         found = (
             row
-            for row in self._store._rows  # noqa: SLF001
+            for row in self._store._rows
             if row.lane not in hidden and bucket_of(row.record, self._store.buckets) in buckets
         )
         return [row for row, _ in zip(found, range(limit), strict=False)]
@@ -194,19 +194,19 @@ class MemoryBacklog:
         """Let go of rows."""
         self._require_open()
         gone = set(ids)
-        self._store._rows = [row for row in self._store._rows if row.id not in gone]  # noqa: SLF001
+        self._store._rows = [row for row in self._store._rows if row.id not in gone]
 
     async def bury(self, reasons: Mapping[int, str]) -> None:
         """Move rows to the dead ones."""
         self._require_open()
         left, now = list[OutboxRow](), time.time()
-        for row in self._store._rows:  # noqa: SLF001
+        for row in self._store._rows:
             if row.id in reasons:
                 dead = DeadRow(row.id, row.topic, row.key, row.event_id, reasons[row.id], now)
-                self._store._dead[row.id] = (row, dead)  # noqa: SLF001
+                self._store._dead[row.id] = (row, dead)
             else:
                 left.append(row)
-        self._store._rows = left  # noqa: SLF001
+        self._store._rows = left
 
     async def wait(self, timeout: float) -> None:
         """Wait for the bell."""

@@ -78,12 +78,12 @@ class Answer:
         A 404 without one of its codes comes from whatever stands in front of a registry that is being
         replaced, or from a wrong path: it says nothing about any schema.
         """
-        return self.status == 404 and self.code is not None and self.code // 100 == 404  # noqa: PLR2004
+        return self.status == 404 and self.code is not None and self.code // 100 == 404
 
     @property
     def unrouted(self) -> bool:
         """Whether a registry may have said that it has no such call: by an empty body, or the status as its code."""
-        return self.status == 404 and (not self.body or self.code == 404)  # noqa: PLR2004
+        return self.status == 404 and (not self.body or self.code == 404)
 
     @property
     def retriable(self) -> bool:
@@ -92,7 +92,7 @@ class Answer:
         A POST that is answered by 500 with code 0 is the fault of what was sent: Apicurio Registry
         answers so to an unknown schema type.
         """
-        return self.status in RETRIABLE and not (self.status == 500 and self.code == 0)  # noqa: PLR2004
+        return self.status in RETRIABLE and not (self.status == 500 and self.code == 0)
 
 
 def failure(answer: Answer, *, optional: bool = False) -> Exception:
@@ -107,21 +107,21 @@ def failure(answer: Answer, *, optional: bool = False) -> Exception:
     text = f"schema registry answered {answer.status} to {answer.method} {answer.url}{said}{hint}"
     if answer.missing or (optional and answer.unrouted):
         return SchemaNotFound(text, status=answer.status, code=answer.code, url=answer.url)
-    if answer.status == 422 and answer.code in {INVALID_SCHEMA, None} and answer.method == "POST":  # noqa: PLR2004
+    if answer.status == 422 and answer.code in {INVALID_SCHEMA, None} and answer.method == "POST":
         return InvalidSchema(text)
-    retriable = answer.retriable or answer.status == 404  # noqa: PLR2004
+    retriable = answer.retriable or answer.status == 404
     return RegistryError(text, retriable=retriable, status=answer.status, code=answer.code, url=answer.url)
 
 
 def _hint(status: int) -> str:
     """What to try, where the status tells."""
-    if status == 401:  # noqa: PLR2004
+    if status == 401:
         return "; check user and password, or the token"
-    if status == 403:  # noqa: PLR2004
+    if status == 403:
         return "; the user lacks the right to do this"
-    if status == 404:  # noqa: PLR2004
+    if status == 404:
         return "; no Schema Registry says so of a schema: check the path in the address, and what stands in front"
-    if 300 <= status < 400:  # noqa: PLR2004
+    if 300 <= status < 400:
         return "; redirects are not followed: give the final address"
     return ""
 

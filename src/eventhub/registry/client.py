@@ -108,7 +108,7 @@ class HttpSchemaRegistry:
     async def _register(self, subject: str, schema: Schema) -> RegisteredSchema:
         sent = canonical(schema)
         answer = await self._ask("POST", f"/subjects/{part(subject)}/versions", body=schema_body(sent))
-        if answer.status == 409:  # noqa: PLR2004
+        if answer.status == 409:  # noqa: PLR2004 - HTTP's own number
             raise IncompatibleSchema(subject, await self.check(subject, schema) or (answer.message,))
         if not answer.succeeded:
             raise failure(answer)

@@ -25,7 +25,7 @@ def kafka_bootstrap(pytestconfig: pytest.Config) -> Iterator[str]:
     Tests on it use topics, groups and transactional ids of their own. Where no Kafka can be had
     the test is skipped; with ``CI=true`` in the environment it fails.
     """
-    from eventhub.testing.kafka.shared import shared_kafka  # noqa: PLC0415
+    from eventhub.testing.kafka.shared import shared_kafka
 
     with ExitStack() as stack:
         with _or_skipped(pytestconfig):
@@ -45,9 +45,9 @@ def start_kafka(pytestconfig: pytest.Config) -> StartKafka:
 
     Where Java or Maven is missing the test is skipped; with ``CI=true`` in the environment it fails.
     """
-    from eventhub.testing.kafka.cluster import kafka  # noqa: PLC0415
-    from eventhub.testing.kafka.jars import cache_directory, install  # noqa: PLC0415
-    from eventhub.testing.kafka.options import wanted_version  # noqa: PLC0415
+    from eventhub.testing.kafka.cluster import kafka
+    from eventhub.testing.kafka.jars import cache_directory, install
+    from eventhub.testing.kafka.options import wanted_version
 
     with _or_skipped(pytestconfig):
         install(wanted_version(), cache_directory())
@@ -60,7 +60,7 @@ def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
 
     Where none can be had the test is skipped; with ``CI=true`` in the environment it fails.
     """
-    from eventhub.testing.postgres import postgres  # noqa: PLC0415
+    from eventhub.testing.postgres import postgres
 
     with ExitStack() as stack:
         with _or_skipped(pytestconfig):
@@ -74,7 +74,7 @@ def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
 
     Where its programs are missing the test is skipped; with ``CI=true`` in the environment it fails.
     """
-    from eventhub.testing.postgres import postgres_server  # noqa: PLC0415
+    from eventhub.testing.postgres import postgres_server
 
     with ExitStack() as stack:
         with _or_skipped(pytestconfig):
@@ -85,8 +85,8 @@ def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
 @contextmanager
 def _or_skipped(config: pytest.Config) -> Iterator[None]:
     """Skip the test when the block finds no server, or fail it; what the block prints is seen at once."""
-    from eventhub.testing.kafka.errors import KafkaUnavailable  # noqa: PLC0415
-    from eventhub.testing.postgres import PostgresUnavailable  # noqa: PLC0415
+    from eventhub.testing.kafka.errors import KafkaUnavailable
+    from eventhub.testing.postgres import PostgresUnavailable
 
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     try:

@@ -199,7 +199,7 @@ class KafkaConsumer:
                 await client.commit(stored)
         except (*FOREIGN, asyncio.CancelledError) as error:
             # The last attempt goes on behind a shield; nobody is to hear of its end.
-            await end_tasks(tasks_of(client._coordinator, "_do_commit_offsets"))  # noqa: SLF001
+            await end_tasks(tasks_of(client._coordinator, "_do_commit_offsets"))  # noqa: SLF001 - the client keeps them nowhere else
             if isinstance(error, asyncio.CancelledError):  # whoever waits has a shorter deadline, for instance
                 raise
             if limit not in self._commits:
@@ -374,10 +374,10 @@ class _Rebalances:
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: AbstractSet[ClientPartition]) -> None:
-        await self._consumer._revoked({TopicPartition(*partition) for partition in revoked})  # noqa: SLF001
+        await self._consumer._revoked({TopicPartition(*partition) for partition in revoked})  # noqa: SLF001 - it listens for its consumer
 
     async def on_partitions_assigned(self, assigned: AbstractSet[ClientPartition]) -> None:
-        await self._consumer._assigned(assigned)  # noqa: SLF001
+        await self._consumer._assigned(assigned)  # noqa: SLF001 - likewise
 
 
 def _records(records: Sequence[Any]) -> list[Record]:

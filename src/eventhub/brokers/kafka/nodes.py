@@ -42,7 +42,7 @@ class Nodes:
     ) -> AIOKafkaConnection | None:
         """The open connection to a node, or a new one; None if it cannot be had in time."""
         place = (node_id, group)
-        known = self._client._conns.get(place)  # noqa: SLF001
+        known = self._client._conns.get(place)  # noqa: SLF001 - as in the constructor
         if known is not None and known.connected():
             return known
         async with self._locks[place]:
@@ -79,5 +79,5 @@ def spare_others(client: AIOKafkaClient, *, connect_timeout: float = CONNECT_TIM
     """Let a client that has not connected yet give up a silent node soon, and connect to the others meanwhile."""
     nodes = Nodes(client, connect_timeout)
     changed: Any = client
-    changed._get_conn, changed.get_random_node = nodes.connection, nodes.choose  # noqa: SLF001
+    changed._get_conn, changed.get_random_node = nodes.connection, nodes.choose  # noqa: SLF001 - likewise
     changed._get_conn_lock_value = nullcontext()  # noqa: SLF001 - each connection has a lock of its own

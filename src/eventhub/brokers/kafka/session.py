@@ -91,7 +91,7 @@ class Session:
             if not timeout.expired():
                 timeout.reschedule(0)
         self._client._closed = True  # noqa: SLF001 - its stop would wait for deliveries; this keeps it from complaining
-        await end_tasks(tasks_of(self._client._sender))  # noqa: SLF001
+        await end_tasks(tasks_of(self._client._sender))  # noqa: SLF001 - the client keeps them nowhere else
         await close_connections(self._client.client, 0.3)
 
     def _begin(self, timeout: asyncio.Timeout) -> None:

@@ -165,7 +165,7 @@ async def _announce_for_good(database: Database, listener: Listener) -> None:
                 await _announce(database, connection, place.channel, listener)
         except StoreError as error:
             failures += 1
-            wait = backoff(failures, initial=0.1, limit=5.0, jitter=random.random())  # noqa: S311
+            wait = backoff(failures, initial=0.1, limit=5.0, jitter=random.random())  # noqa: S311 - spreads load, keeps no secret
             log.warning("eventhub.announcer_waits", error=str(error), wait=round(wait, 2))
             await asyncio.sleep(wait)
             listener.wake()  # for what was committed meanwhile

@@ -112,7 +112,7 @@ async def given_back(pool: asyncpg.Pool[Any], connection: PoolConnectionProxy[An
         await pool.release(connection)
 
 
-def _lost(connection: Any) -> bool:  # noqa: ANN401
+def _lost(connection: Any) -> bool:  # noqa: ANN401 - a connection or a pool's proxy of one
     """Whether a connection is closed; a pool takes the proxy of a closed one away, and it then answers nothing."""
     try:
         return bool(connection.is_closed())

@@ -34,7 +34,7 @@ from eventhub.registry.compatibility.avro_model import (
 from eventhub.registry.compatibility.bounds import Json
 
 _KINDS = frozenset(
-    "null boolean int long float double bytes string record enum array map union fixed".split()  # noqa: SIM905
+    "null boolean int long float double bytes string record enum array map union fixed".split()  # noqa: SIM905 - one line is easier to read
 )
 _CONTROLS = {at: f"\\u{at:04X}" for at in range(32)} | {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"}
 _ESCAPES = _CONTROLS | {ord('"'): '\\"', ord("\\"): "\\\\"}

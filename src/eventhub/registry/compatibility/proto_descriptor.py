@@ -133,7 +133,7 @@ def _parts(data: bytes) -> Iterator[Part]:
             value, at = _varint(data, at)
             yield number, value
             continue
-        size, at = _varint(data, at) if wire == 2 else (_FIXED_BYTES.get(wire, len(data)), at)  # noqa: PLR2004
+        size, at = _varint(data, at) if wire == 2 else (_FIXED_BYTES.get(wire, len(data)), at)  # noqa: PLR2004 - the wire type of bytes
         if size > len(data) - at:
             msg = "it ends too early"
             raise ValueError(msg)

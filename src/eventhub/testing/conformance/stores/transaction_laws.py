@@ -34,7 +34,7 @@ class TransactionLaws:
         """Write a value as a business would, through a transaction's connection."""
         raise NotImplementedError
 
-    async def read(self, store: Any, name: str) -> str | None:  # noqa: ANN401
+    async def read(self, store: Any, name: str) -> str | None:  # noqa: ANN401 - of any kind
         """Read a committed value, or None."""
         raise NotImplementedError
 
