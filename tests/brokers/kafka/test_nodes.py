@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.metadata import MetadataResponse_v0
 from structlog.testing import capture_logs
 
-from eventhub.brokers.base import NewTopic
+from eventhub.brokers.base import Consumer, NewTopic
 from eventhub.brokers.kafka import KafkaBroker
 from eventhub.brokers.kafka.nodes import patience, spare_others
 from eventhub.errors import BrokerError
@@ -44,13 +44,17 @@ def _port(bootstrap: str) -> int:
     return int(bootstrap.rpartition(":")[2])
 
 
-async def _start(client: Any) -> bool:
-    """Start, again if need be: a cluster that has lost a node may have no id for a producer for some seconds."""
+async def _started(make: Callable[[], Any]) -> Any:
+    """A client that has started, another if need be: a cluster that lost a node may have no ids for some seconds."""
     async with asyncio.timeout(DEADLINE):
         while True:
-            with suppress(BrokerError):
+            client = make()
+            try:
                 await client.start()
-                return True
+            except BrokerError:
+                await client.stop()
+            else:
+                return client
 
 
 @pytest.mark.kafka
@@ -130,13 +134,16 @@ async def test_producers_and_consumers_start_beside_a_silent_node() -> None:
         async with running(Member(broker, ["orders"]).consumer):
             pass  # the topic of the groups' positions is there now
         await cluster.nodes[1].pause()
-        producers = [broker.producer() for _ in range(3)]
-        members = [Member(broker, ["orders"]) for _ in range(3)]
-        clients = [*producers, *(member.consumer for member in members)]
-        try:
-            started = await asyncio.gather(*(_start(client) for client in clients))
-            await until(lambda: all(3 == len(member.owned) for member in members))
-        finally:
-            await asyncio.gather(*(client.stop() for client in clients))
+        members: list[Member] = []
 
-    assert [True] * 6 == started
+        def consumer() -> Consumer:
+            members.append(Member(broker, ["orders"]))
+            return members[-1].consumer
+
+        started = await asyncio.gather(*(_started(make) for make in 3 * [broker.producer, consumer]))
+        try:
+            await until(lambda: 3 == sum(3 == len(member.owned) for member in members))
+        finally:
+            await asyncio.gather(*(client.stop() for client in started))
+
+    assert 6 == len(started)
