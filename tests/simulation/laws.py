@@ -284,7 +284,9 @@ class Laws:
     # -- what is committed ------------------------------------------------------------------------
 
     def commits(self, process: Process, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """A member asks for positions to be stored."""
+        """A member asks for positions to be stored; what a dead one asks reaches nobody."""
+        if process.dead:
+            return
         for partition, position in offsets.items():
             offset_map = decode_map(position.metadata, position.offset)
             self._history.note(process.name, "commits", _at(partition, position.offset), offset_map or "")

@@ -88,6 +88,7 @@ class Simulation:
         self._options = replace(plan.options, clock=self._clock, random=draw.random)
         self._accounts = Accounts(plan, self._ledger, self._laws, self._broker)
         self._processes: list[Process] = []
+        self._ended = False  # nobody starts any more
         self._tasks = asyncio.TaskGroup()
         self._context = copy_context()  # no process's
 
@@ -101,7 +102,7 @@ class Simulation:
                 await asyncio.wait([story, broken], timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
                 if not story.done():
                     self._laws.break_(f"the history has not come to its end after {LONGEST:.0f} s")
-                seconds = self._loop.time()
+                seconds, self._ended = self._loop.time(), True
                 for process in self._processes:
                     await process.kill()
                 story.cancel()
@@ -247,7 +248,8 @@ class Simulation:
         """Start another in the place of one that died, as an orchestrator does."""
         await process.kill()
         await asyncio.sleep(RESTART)
-        self._start()
+        if not self._ended:
+            self._start()
 
     def _alive(self) -> list[Process]:
         return [process for process in self._processes if not process.leaving]
